@@ -57,7 +57,7 @@ bench: $(VENV)/.dev ## measure against the peers and print the table
 	@$(BIN)/python -m benchmarks
 
 lock: ## resolve the dependencies anew (needs uv)
-	echo 'hatchling>=1.27' | uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o $(LOCK)/run.txt
+	printf 'hatchling>=1.27\neditables\n' | uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o $(LOCK)/run.txt
 	uv pip compile pyproject.toml --extra dev -c $(LOCK)/run.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o $(LOCK)/dev.txt
 
 clean: ## remove what make made
