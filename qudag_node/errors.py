@@ -47,6 +47,7 @@ class ConfigError(NodeError):
 
     Attributes:
         where: The file and key, flag or variable that is wrong.
+        problem: What is wrong with it.
     """
 
     exit_code = 2
@@ -54,6 +55,7 @@ class ConfigError(NodeError):
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
         self.where = where
+        self.problem = problem
 
 
 class PortInUseError(NodeError):

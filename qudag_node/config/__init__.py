@@ -1,0 +1,30 @@
+"""The settings of a node, and the one loader that fills them: defaults, file, environment, flags."""
+
+from qudag_node.config.loader import LoadedConfig, Setting, load_config, settings
+from qudag_node.config.settings import (
+    HistoryConfig,
+    LabConfig,
+    LogConfig,
+    MetricsConfig,
+    NodeConfig,
+    OverlayConfig,
+    ProcessConfig,
+    RpcConfig,
+)
+from qudag_node.config.template import config_template
+
+__all__ = [
+    "HistoryConfig",
+    "LabConfig",
+    "LoadedConfig",
+    "LogConfig",
+    "MetricsConfig",
+    "NodeConfig",
+    "OverlayConfig",
+    "ProcessConfig",
+    "RpcConfig",
+    "Setting",
+    "config_template",
+    "load_config",
+    "settings",
+]

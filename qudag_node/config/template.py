@@ -1,0 +1,48 @@
+"""The settings as text: the commented TOML of ``config init``, and the values of ``config show``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from qudag_node.config.loader import LoadedConfig, settings
+
+__all__ = ["config_template", "config_tree", "toml_value"]
+
+
+def config_template() -> str:
+    """Return a TOML file in which every setting stands, commented out, with its default and meaning."""
+    return "\n".join(_template_lines()) + "\n"
+
+
+def config_tree(loaded: LoadedConfig) -> dict[str, dict[str, object]]:
+    """Return section to name to value; paths as text, lists as lists."""
+    tree: dict[str, dict[str, object]] = {}
+    for setting in settings():
+        value: object = getattr(getattr(loaded.config, setting.section), setting.name)
+        plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        tree.setdefault(setting.section, {})[setting.name] = plain
+    return tree
+
+
+def toml_value(value: object) -> str:
+    """Write one value as TOML does; unset as an empty text, which a template comments out anyway."""
+    if value is None:
+        return '""'
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(toml_value(each) for each in value)}]"
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _template_lines() -> Iterator[str]:
+    yield "# Settings of a QuDAG node. '#key = value' shows a default; remove the '#' to change it."
+    yield "# The environment (QUDAG_SECTION_KEY) and flags of `qudag start` go before this file."
+    for section, group in groupby(settings(), key=lambda setting: setting.section):
+        yield ""
+        yield f"[{section}]"
+        for setting in group:
+            if setting.in_file:
+                yield f"# {setting.help}"
+                yield f"#{setting.name} = {toml_value(setting.default)}"
