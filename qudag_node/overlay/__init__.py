@@ -1,0 +1,1 @@
+"""The network itself: identity, links and their frames, gossip, routing, peer exchange."""

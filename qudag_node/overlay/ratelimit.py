@@ -1,0 +1,108 @@
+"""How much one peer may send: token buckets for its messages and bytes. Time is an argument.
+
+Control frames (pings, adverts, peer exchange) have a bucket of their own: data over the limit must not
+cost a peer its pongs, and a flood of pings must not hide behind a generous limit for data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qudag_node.overlay.frames import CONTROL_TYPES, FrameType
+
+__all__ = ["PeerRateLimiter", "RateLimits", "RefusalCause", "TokenBucket"]
+
+
+class RefusalCause(StrEnum):
+    """Why a received message was dropped; the text is the cause in the statistics."""
+
+    #: More data messages per second than allowed.
+    MESSAGES = "rate_limit_messages"
+    #: More bytes per second than allowed.
+    BYTES = "rate_limit_bytes"
+    #: More control frames per second than allowed.
+    CONTROL = "rate_limit_control"
+
+
+class TokenBucket:
+    """At most ``burst`` at once and ``rate_per_s`` over time: over any t seconds, burst + rate · t."""
+
+    __slots__ = ("_at_mono_s", "_tokens", "burst", "rate_per_s")
+
+    def __init__(self, rate_per_s: float, burst: float, now_mono_s: float) -> None:
+        if rate_per_s <= 0 or burst <= 0:
+            raise ValueError(f"rate {rate_per_s} and burst {burst} must be positive")
+        self.rate_per_s = rate_per_s
+        self.burst = burst
+        self._tokens = float(burst)
+        self._at_mono_s = now_mono_s
+
+    def take(self, amount: float, now_mono_s: float) -> bool:
+        """Take the amount, all of it or nothing; return whether it was there."""
+        tokens = self.available(now_mono_s)
+        self._at_mono_s = now_mono_s
+        if tokens < amount:
+            self._tokens = tokens
+            return False
+        self._tokens = tokens - amount
+        return True
+
+    def available(self, now_mono_s: float) -> float:
+        """What could be taken now."""
+        return min(self.burst, self._tokens + (now_mono_s - self._at_mono_s) * self.rate_per_s)
+
+    def put_back(self, amount: float) -> None:
+        """Return what was taken and not used."""
+        self._tokens = min(self.burst, self._tokens + amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What one peer may send to us.
+
+    Attributes:
+        messages_per_s: Data, routed and test frames.
+        bytes_per_s: Bytes of those frames.
+        control_per_s: All other frames.
+        burst_s: How many seconds' worth may come at once.
+        control_burst: Control frames at once; a new neighbour tells all the adverts it knows.
+    """
+
+    messages_per_s: float = 20_000
+    bytes_per_s: float = 64 * 1024 * 1024
+    control_per_s: float = 500
+    burst_s: float = 1.0
+    control_burst: float = 4096
+
+    def __post_init__(self) -> None:
+        for name in ("messages_per_s", "bytes_per_s", "control_per_s", "burst_s", "control_burst"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive")
+
+
+class PeerRateLimiter:
+    """The limits of one peer; ask once for each frame received from it."""
+
+    __slots__ = ("_bytes", "_control", "_messages")
+
+    def __init__(self, limits: RateLimits, now_mono_s: float) -> None:
+        self._messages = TokenBucket(
+            limits.messages_per_s, max(1.0, limits.messages_per_s * limits.burst_s), now_mono_s
+        )
+        # A burst smaller than the largest frame would never let it through.
+        self._bytes = TokenBucket(
+            limits.bytes_per_s, max(128.0 * 1024, limits.bytes_per_s * limits.burst_s), now_mono_s
+        )
+        self._control = TokenBucket(limits.control_per_s, max(1.0, limits.control_burst), now_mono_s)
+
+    def admit(self, kind: FrameType, size_bytes: int, now_mono_s: float) -> RefusalCause | None:
+        """Return None to accept a frame, or why it is dropped."""
+        if kind in CONTROL_TYPES:
+            return None if self._control.take(1, now_mono_s) else RefusalCause.CONTROL
+        if not self._messages.take(1, now_mono_s):
+            return RefusalCause.MESSAGES
+        if not self._bytes.take(size_bytes, now_mono_s):
+            self._messages.put_back(1)
+            return RefusalCause.BYTES
+        return None

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qudag_node.overlay.frames import CONTROL_TYPES, FrameType
+from qudag_node.overlay.queue import DropCause, Queued, QueueLimits, SendQueue
+
+LIMITS = QueueLimits(data_bytes=100, data_messages=5, control_bytes=50, control_messages=3)
+offers = st.lists(st.tuples(st.sampled_from(FrameType), st.binary(max_size=60)), max_size=40)
+
+
+def test_control_goes_before_data_and_each_in_its_order() -> None:
+    queue = SendQueue()
+    for kind, frame in [
+        (FrameType.DATA, b"d1"),
+        (FrameType.PING, b"p1"),
+        (FrameType.ROUTED, b"r1"),
+        (FrameType.ADVERT, b"a1"),
+    ]:
+        assert queue.offer(kind, frame, 1.0) is None
+    assert [entry.frame for entry in queue.take(1000)] == [b"p1", b"a1", b"d1", b"r1"]
+
+
+def test_a_full_queue_says_what_it_is_full_of() -> None:
+    queue = SendQueue(LIMITS)
+    assert queue.offer(FrameType.DATA, bytes(99), 0.0) is None
+    assert queue.offer(FrameType.DATA, bytes(2), 0.0) is DropCause.BYTES
+    for _ in range(4):
+        assert queue.offer(FrameType.DATA, b"", 0.0) is None
+    assert queue.offer(FrameType.DATA, b"", 0.0) is DropCause.MESSAGES
+    assert (str(DropCause.BYTES), str(DropCause.MESSAGES)) == ("queue_full_bytes", "queue_full_messages")
+
+
+def test_data_cannot_take_the_room_of_control() -> None:
+    queue = SendQueue(LIMITS)
+    while queue.offer(FrameType.DATA, bytes(10), 0.0) is None:
+        pass
+    assert queue.offer(FrameType.PONG, bytes(50), 0.0) is None
+    assert queue.offer(FrameType.PONG, bytes(1), 0.0) is DropCause.BYTES
+
+
+def test_entries_remember_when_they_were_queued() -> None:
+    queue = SendQueue()
+    queue.offer(FrameType.DATA, b"x", 12.5)
+    assert queue.take(1) == [Queued(FrameType.DATA, b"x", 12.5)]
+
+
+def test_a_frame_larger_than_the_batch_is_still_sent() -> None:
+    queue = SendQueue()
+    queue.offer(FrameType.DATA, bytes(1000), 0.0)
+    queue.offer(FrameType.DATA, bytes(1000), 0.0)
+    assert [len(entry.frame) for entry in queue.take(10)] == [1000]
+    assert len(queue) == 1
+
+
+def test_data_waits_until_no_control_is_left() -> None:
+    queue = SendQueue()
+    queue.offer(FrameType.DATA, b"d", 0.0)
+    queue.offer(FrameType.PING, bytes(8), 0.0)
+    queue.offer(FrameType.PING, bytes(8), 0.0)
+    assert [entry.kind for entry in queue.take(10)] == [FrameType.PING]
+    assert [entry.kind for entry in queue.take(10)] == [FrameType.PING, FrameType.DATA]
+
+
+def test_clearing_returns_what_was_never_sent() -> None:
+    queue = SendQueue()
+    queue.offer(FrameType.DATA, b"d", 0.0)
+    queue.offer(FrameType.PING, b"p", 0.0)
+    assert [entry.frame for entry in queue.clear()] == [b"p", b"d"]
+    assert (len(queue), queue.size_bytes, queue.take(10)) == (0, 0, [])
+
+
+@given(offers=offers, batch=st.integers(1, 80))
+def test_the_queue_stays_within_its_limits_and_loses_nothing(
+    offers: list[tuple[FrameType, bytes]], batch: int
+) -> None:
+    queue = SendQueue(LIMITS)
+    accepted: list[tuple[FrameType, bytes]] = []
+    taken: list[tuple[FrameType, bytes]] = []
+    for turn, (kind, frame) in enumerate(offers):
+        if queue.offer(kind, frame, float(turn)) is None:
+            accepted.append((kind, frame))
+        assert len(queue) <= LIMITS.data_messages + LIMITS.control_messages
+        assert queue.size_bytes <= LIMITS.data_bytes + LIMITS.control_bytes
+        if turn % 3 == 2:
+            taken += [(entry.kind, entry.frame) for entry in queue.take(batch)]
+        assert queue.size_bytes == sum(len(f) for _, f in accepted) - sum(len(f) for _, f in taken)
+    while entries := queue.take(batch):
+        assert len(entries) == 1 or sum(len(entry.frame) for entry in entries) <= batch
+        taken += [(entry.kind, entry.frame) for entry in entries]
+    for lane in (CONTROL_TYPES, frozenset(FrameType) - CONTROL_TYPES):
+        assert [f for f in taken if f[0] in lane] == [f for f in accepted if f[0] in lane]
+
+
+def test_limits_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        QueueLimits(data_messages=0)
