@@ -2,10 +2,10 @@
 
     offer ──> outage? ──> loss? ──> queue before the rate ──> delay ± jitter ──> deliver
                 │           │              │ full
-                └───────────┴──────────────┴──> dropped, counted by cause
+                └───────────┴──────────────┴──> dropped, counted by cause; by the host, if its kernel refuses
 
 The counters are the truth that measurements are compared with. At every instant, in packets and in bytes,
-``sent = delivered + dropped by loss + dropped by queue + dropped by outage + in flight``.
+``sent = delivered + dropped by loss, queue, outage or host + in flight``.
 
 Delays do not reorder unless asked: a packet leaves no earlier than the one before it, so with packets
 closer together than the jitter the mean delay is a little above ``delay``. An outage drops what is offered
@@ -42,16 +42,20 @@ class Counters:
     dropped_queue_bytes: int = 0
     dropped_outage: int = 0
     dropped_outage_bytes: int = 0
+    dropped_host: int = 0
+    dropped_host_bytes: int = 0
 
     @property
     def in_flight(self) -> int:
         """Packets waiting for their time."""
-        return self.sent - self.delivered - self.dropped_loss - self.dropped_queue - self.dropped_outage
+        dropped = self.dropped_loss + self.dropped_queue + self.dropped_outage + self.dropped_host
+        return self.sent - self.delivered - dropped
 
     @property
     def in_flight_bytes(self) -> int:
         """Bytes waiting for their time."""
-        dropped = self.dropped_loss_bytes + self.dropped_queue_bytes + self.dropped_outage_bytes
+        dropped = self.dropped_loss_bytes + self.dropped_queue_bytes
+        dropped += self.dropped_outage_bytes + self.dropped_host_bytes
         return self.sent_bytes - self.delivered_bytes - dropped
 
     def to_json(self) -> dict[str, int]:
@@ -167,11 +171,20 @@ class LinkDirection:
         self.counters.sent_bytes += size_bytes
         return self._schedule(now_s, size_bytes)
 
+    def due_of_end(self, now_s: float) -> float:
+        """When the end of a stream arrives: it travels as bytes do, and weighs nothing."""
+        return max(now_s + self.impairment.delay_s, self._last_due_s)
+
     def deliver(self, now_s: float, due_s: float, size_bytes: int) -> None:
         """Count one packet handed over at ``now_s``, due at ``due_s``."""
         self.counters.delivered += 1
         self.counters.delivered_bytes += size_bytes
         self.lateness.record(now_s - due_s)
+
+    def refused(self, size_bytes: int) -> None:
+        """Count one packet that the far end's kernel would not take."""
+        self.counters.dropped_host += 1
+        self.counters.dropped_host_bytes += size_bytes
 
     def _is_full(self, now_s: float, size_bytes: int) -> bool:
         counters = self.counters

@@ -14,7 +14,7 @@ from typing import NewType
 
 from qudag_node.errors import ConfigError
 
-__all__ = ["MAX_NODES", "TOPOLOGIES", "Direction", "Link", "NodeName", "links_of", "node_names"]
+__all__ = ["MAX_NODES", "TOPOLOGIES", "Direction", "Link", "NodeName", "links_of", "node_names", "number_of"]
 
 NodeName = NewType("NodeName", str)
 
@@ -59,6 +59,11 @@ def node_names(count: int) -> tuple[NodeName, ...]:
     if not 1 <= count <= MAX_NODES:
         raise ConfigError("--nodes", f"{count} is not between 1 and {MAX_NODES}")
     return tuple(NodeName(f"peer{number}") for number in range(1, count + 1))
+
+
+def number_of(node: NodeName) -> int:
+    """3 of ``peer3``."""
+    return int(node.removeprefix("peer"))
 
 
 def links_of(topology: str, count: int, *, seed: int = 0) -> tuple[Link, ...]:

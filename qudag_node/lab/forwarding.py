@@ -1,0 +1,101 @@
+"""The loop that both engines forward packets in: one thread, what is readable, and what is due.
+
+Waiting is by ``select`` on the selector's own descriptor, because ``epoll`` rounds its timeout up to a whole
+millisecond. Nothing here spins: late packets are counted as late (``LinkDirection.lateness``) instead.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import select
+import selectors
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from qudag_node.lab.linux import set_real_time
+
+__all__ = ["Forwarder", "Outlet"]
+
+#: A relay this busy, at real-time priority, would starve the very nodes it serves.
+_BUSY_RATIO = 0.7
+_BUSY_WINDOW_S = 0.25
+_IDLE_S = 1.0
+
+
+class Outlet(Protocol):
+    """Where packets leave to when they are due."""
+
+    def deliver(self, now_s: float, due_s: float, packet: bytes) -> None:
+        """Hand the packet over, and count it."""
+        ...
+
+
+class Forwarder:
+    """Reads what is readable, delivers what is due."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._due: list[tuple[float, int, Outlet, bytes]] = []
+        self._order = itertools.count()
+        self._running = True
+        self.real_time = set_real_time(True)
+        self._window: tuple[float, float] = (time.monotonic(), time.process_time())
+
+    def watch(self, fd: Any, handler: Callable[[], None], *, write: bool = False) -> None:
+        """Call ``handler`` whenever ``fd`` (a descriptor or a socket) is readable, or writable."""
+        events = selectors.EVENT_WRITE if write else selectors.EVENT_READ
+        key = self._selector.get_map().get(fd)
+        if key is None:
+            self._selector.register(fd, events, {events: handler})
+        else:
+            self._selector.modify(fd, key.events | events, key.data | {events: handler})
+
+    def unwatch(self, fd: Any, *, write: bool = False) -> None:
+        """Stop watching ``fd`` for reading, or for writing."""
+        events = selectors.EVENT_WRITE if write else selectors.EVENT_READ
+        key = self._selector.get_map().get(fd)
+        if key is None or not key.events & events:
+            return
+        rest = {event: handler for event, handler in key.data.items() if event != events}
+        if rest:
+            self._selector.modify(fd, key.events & ~events, rest)
+        else:
+            self._selector.unregister(fd)
+
+    def schedule(self, due_s: float, outlet: Outlet, packet: bytes) -> None:
+        """Deliver the packet at ``due_s``; packets due at the same time leave in the order they came."""
+        heapq.heappush(self._due, (due_s, next(self._order), outlet, packet))
+
+    def stop(self) -> None:
+        """Leave the loop after this pass."""
+        self._running = False
+
+    def run(self) -> None:
+        """Forward until ``stop``."""
+        clock, selector, due = time.monotonic, self._selector, self._due
+        wake = [selector.fileno()]
+        while self._running:
+            now_s = clock()
+            while due and due[0][0] <= now_s:
+                due_s, _, outlet, packet = heapq.heappop(due)
+                outlet.deliver(now_s, due_s, packet)
+                now_s = clock()
+            select.select(wake, (), (), due[0][0] - now_s if due else _IDLE_S)
+            for key, events in selector.select(0):
+                for event, handler in tuple(key.data.items()):
+                    if events & event:
+                        handler()
+            self._watch_load()
+
+    def _watch_load(self) -> None:
+        """Give up real-time priority when the links need most of a processor."""
+        since_s, cpu_since_s = self._window
+        now_s = time.monotonic()
+        if now_s - since_s < _BUSY_WINDOW_S:
+            return
+        cpu_s = time.process_time()
+        if self.real_time and cpu_s - cpu_since_s > _BUSY_RATIO * (now_s - since_s):
+            self.real_time = set_real_time(False)
+        self._window = (now_s, cpu_s)
