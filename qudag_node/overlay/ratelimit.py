@@ -25,6 +25,10 @@ class RefusalCause(StrEnum):
     CONTROL = "rate_limit_control"
 
 
+# What waiting until ``ready_mono_s`` may fall short by.
+_ROUNDING = 1e-6
+
+
 class TokenBucket:
     """At most ``burst`` at once and ``rate_per_s`` over time: over any t seconds, burst + rate · t."""
 
@@ -42,15 +46,19 @@ class TokenBucket:
         """Take the amount, all of it or nothing; return whether it was there."""
         tokens = self.available(now_mono_s)
         self._at_mono_s = now_mono_s
-        if tokens < amount:
+        if tokens < amount - _ROUNDING:
             self._tokens = tokens
             return False
-        self._tokens = tokens - amount
+        self._tokens = max(0.0, tokens - amount)
         return True
 
     def available(self, now_mono_s: float) -> float:
         """What could be taken now."""
         return min(self.burst, self._tokens + (now_mono_s - self._at_mono_s) * self.rate_per_s)
+
+    def ready_mono_s(self, amount: float) -> float:
+        """When the amount will be there, if nothing is taken before."""
+        return self._at_mono_s + max(0.0, amount - self._tokens) / self.rate_per_s
 
     def put_back(self, amount: float) -> None:
         """Return what was taken and not used."""
