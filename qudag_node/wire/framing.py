@@ -1,0 +1,286 @@
+"""MessagePack-RPC messages, and a decoder that bounds everything before it is allocated.
+
+    request       [0, id, method, params]     id: 0 to 2**32 - 1, chosen by the caller
+    response      [1, id, error, result]      error: nil, or {code, message, hint}
+    notification  [2, method, params]         params: [] or [{name: value, …}], named parameters
+
+Messages follow each other with nothing between them. The decoder walks the MessagePack headers
+itself and hands whole messages to msgpack: msgpack's own streaming looks at ``max_bin_len`` only
+once the body has come, never bounds a whole message, and nests 1,024 deep
+(docs/decisions/0002-own-header-walk.md).
+"""
+
+from __future__ import annotations
+
+import msgpack
+
+from qudag_node.wire._values import value
+from qudag_node.wire.errors import RemoteProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "CLIENT_LIMITS",
+    "HANDSHAKE_BYTES",
+    "SERVER_LIMITS",
+    "Decoder",
+    "Limits",
+    "Message",
+    "Notification",
+    "Request",
+    "Response",
+    "encode",
+]
+
+
+@value
+class Request:
+    """A call. ``params`` is empty or holds one map of named parameters."""
+
+    id: int
+    method: str
+    params: Sequence[Mapping[str, object]]
+
+
+@value
+class Response:
+    """The answer to the request with the same id; ``error`` is None when it succeeded."""
+
+    id: int
+    error: Mapping[str, object] | None
+    result: object
+
+
+@value
+class Notification:
+    """Something told without being asked for, on a subscribed stream."""
+
+    method: str
+    params: Sequence[Mapping[str, object]]
+
+
+Message = Request | Response | Notification
+
+
+@value
+class Limits:
+    """What one message may claim. Each is checked when its header is read, before anything is kept.
+
+    Attributes:
+        message_bytes: Size of a whole message.
+        string_bytes: UTF-8 bytes of one text.
+        binary_bytes: Bytes of one binary value.
+        items: Elements of one array.
+        entries: Entries of one map.
+        depth: Arrays and maps inside each other, the message's own array included.
+    """
+
+    message_bytes: int
+    string_bytes: int
+    binary_bytes: int
+    items: int
+    entries: int
+    depth: int
+
+
+# A batch of submitted payloads is the largest request: a dozen of 16 KiB or a few thousand small ones.
+SERVER_LIMITS = Limits(
+    message_bytes=256 << 10, string_bytes=16 << 10, binary_bytes=64 << 10, items=4096, entries=64, depth=8
+)
+# A full frame of 10,000 peers has about 4 MiB; a week of a hundred series about as much.
+CLIENT_LIMITS = Limits(
+    message_bytes=64 << 20,
+    string_bytes=16 << 20,
+    binary_bytes=16 << 20,
+    items=1 << 20,
+    entries=1 << 17,
+    depth=16,
+)
+# `hello` and `authenticate` have under 300 bytes; who has proven nothing may claim no more than this.
+HANDSHAKE_BYTES = 1024
+
+_REQUEST, _RESPONSE, _NOTIFICATION = 0, 1, 2
+_ID_LIMIT = 1 << 32
+# The first byte of a message: an array of three or of four.
+_OPENINGS = (0x93, 0x94)
+
+
+def encode(message: Message) -> bytes:
+    """Return the bytes of a message; ``bytes``, ``bytearray`` and ``memoryview`` become binary values."""
+    match message:
+        case Request():
+            return _pack([_REQUEST, message.id, message.method, message.params])
+        case Response():
+            return _pack([_RESPONSE, message.id, message.error, message.result])
+        case Notification():
+            return _pack([_NOTIFICATION, message.method, message.params])
+
+
+_pack: Callable[[object], bytes] = msgpack.Packer().pack
+
+
+class Decoder:
+    """Turns bytes, cut anywhere, into messages. After an error it refuses all further bytes."""
+
+    def __init__(self, limits: Limits = CLIENT_LIMITS) -> None:
+        self._limits = limits
+        self.message_bytes = limits.message_bytes
+        """Size that one message may have; lower than the limits' until the other side has proven itself."""
+        self._buffer = bytearray()
+        self._start = 0  # where the message being walked begins
+        self._at = 0  # where its next header stands; behind the buffer's end while a body is awaited
+        self._open: list[int] = []  # values still to come in each open array or map, outermost first
+        self._broken: RemoteProtocolError | None = None
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an unfinished message that are being kept."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Message]:
+        """Take bytes and return the messages they complete, in order.
+
+        Raises:
+            RemoteProtocolError: they are not MessagePack-RPC, or claim more than the limits allow.
+                Messages completed by the same bytes before the fault are lost with it.
+        """
+        return list(self.messages(data))
+
+    def messages(self, data: bytes | bytearray | memoryview) -> Iterator[Message]:
+        """Yield what ``feed`` returns, one by one, so that ``message_bytes`` may change in between."""
+        if self._broken is not None:
+            raise self._broken
+        self._buffer += data
+        try:
+            while self._walk():
+                yield self._take()
+        except RemoteProtocolError as error:
+            self._broken = error
+            self._buffer.clear()
+            raise
+        del self._buffer[: self._start]
+        self._at -= self._start
+        self._start = 0
+
+    def _walk(self) -> bool:
+        """Follow the headers to the end of the message; False when more bytes are needed."""
+        buffer, open_, limits = self._buffer, self._open, self._limits
+        end, at, start = len(buffer), self._at, self._start
+        while True:
+            if at > start and not open_:
+                break
+            if at >= end:
+                self._at = at
+                return False
+            head = buffer[at]
+            if at == start and head not in _OPENINGS:
+                raise RemoteProtocolError(f"not MessagePack-RPC: a message cannot begin with 0x{head:02x}")
+            size = _SCALAR_BYTES[head]
+            values = 0
+            if size == 0:
+                width = _LENGTH_BYTES[head]
+                body = at + 1 + width
+                if body > end:
+                    self._at = at
+                    return False
+                kind = _KIND[head]
+                count = int.from_bytes(buffer[at + 1 : body], "big") if width else head & _FIX_MASK[kind]
+                size = 1 + width
+                if kind in (_ARRAY, _MAP):
+                    _check(len(open_) + 1, limits.depth, "values inside each other")
+                if kind == _ARRAY:
+                    _check(count, limits.items, "elements in an array")
+                    values = count
+                elif kind == _MAP:
+                    _check(count, limits.entries, "entries in a map")
+                    values = 2 * count
+                elif kind == _STRING:
+                    _check(count, limits.string_bytes, "bytes of text")
+                    size += count
+                elif kind == _BINARY:
+                    _check(count, limits.binary_bytes, "bytes of binary")
+                    size += count
+                else:
+                    raise RemoteProtocolError(f"0x{head:02x} stands for nothing this protocol uses")
+            at += size
+            _check(at - start + values, self.message_bytes, "bytes in a message")
+            if values:
+                open_.append(values)
+                continue
+            while open_:
+                open_[-1] -= 1
+                if open_[-1]:
+                    break
+                open_.pop()
+        self._at = at
+        return at <= end
+
+    def _take(self) -> Message:
+        """Decode the message that has been walked and step behind it."""
+        with memoryview(self._buffer) as view, view[self._start : self._at] as whole:
+            try:
+                fields = msgpack.unpackb(whole)
+            except ValueError as error:  # the walk leaves text that is not UTF-8 and keys that are not text
+                raise RemoteProtocolError(f"not MessagePack: {error}") from error
+        self._start = self._at
+        return _message(fields)
+
+
+def _check(claim: int, limit: int, what: str) -> None:
+    if claim > limit:
+        raise RemoteProtocolError(f"{claim} {what}, where {limit} are allowed")
+
+
+def _message(fields: list[object]) -> Message:
+    # True equals 1 and so does 1.0; neither is a message type or an id.
+    types = [type(field) for field in fields[:2]]
+    match fields if types in ([int, int], [int, str]) else None:
+        case [0, int(id_), str(method), list(params)] if 0 <= id_ < _ID_LIMIT:
+            return Request(id_, method, _named(params))
+        case [1, int(id_), None, result] if 0 <= id_ < _ID_LIMIT:
+            return Response(id_, None, result)
+        case [1, int(id_), dict(error), None] if 0 <= id_ < _ID_LIMIT:
+            return Response(id_, error, None)
+        case [2, str(method), list(params)]:
+            return Notification(method, _named(params))
+        case _:
+            raise RemoteProtocolError("neither a request, a response nor a notification")
+
+
+def _named(params: list[object]) -> list[dict[str, object]]:
+    match params:
+        case []:
+            return []
+        case [dict(named)]:
+            return [named]
+        case _:
+            raise RemoteProtocolError("params must be [] or [{name: value, …}]")
+
+
+# MessagePack's first bytes: how large the value is, or where its size stands.
+_OTHER, _ARRAY, _MAP, _STRING, _BINARY = range(5)
+_FIX_MASK = {_OTHER: 0, _ARRAY: 0x0F, _MAP: 0x0F, _STRING: 0x1F, _BINARY: 0}
+_SIZED = {
+    **dict.fromkeys(range(0x80, 0x90), (_MAP, 0)),
+    **dict.fromkeys(range(0x90, 0xA0), (_ARRAY, 0)),
+    **dict.fromkeys(range(0xA0, 0xC0), (_STRING, 0)),
+    0xC4: (_BINARY, 1),
+    0xC5: (_BINARY, 2),
+    0xC6: (_BINARY, 4),
+    0xD9: (_STRING, 1),
+    0xDA: (_STRING, 2),
+    0xDB: (_STRING, 4),
+    0xDC: (_ARRAY, 2),
+    0xDD: (_ARRAY, 4),
+    0xDE: (_MAP, 2),
+    0xDF: (_MAP, 4),
+}
+_KIND, _LENGTH_BYTES = zip(*(_SIZED.get(head, (_OTHER, 0)) for head in range(256)), strict=True)
+_SCALARS = {
+    **dict.fromkeys([*range(0x80), 0xC0, 0xC2, 0xC3, *range(0xE0, 0x100)], 1),
+    # float 32, float 64; unsigned and signed integers of 8, 16, 32 and 64 bits
+    **dict(zip(range(0xCA, 0xD4), (5, 9, 2, 3, 5, 9, 2, 3, 5, 9), strict=True)),
+}
+_SCALAR_BYTES = tuple(_SCALARS.get(head, 0) for head in range(256))
