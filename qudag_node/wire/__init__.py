@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from qudag_node.peerid import PeerId, ed25519_key_of_certificate, peer_id_of, public_key_of
     from qudag_node.wire.addresses import NodeAddress, TcpAddress, TlsAddress, UnixAddress, parse_address
     from qudag_node.wire.auth import client_proof, node_proof, read_token, verify, write_token
     from qudag_node.wire.columns import COLUMN_TYPES, pack_column, pack_text, unpack_column, unpack_text
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     )
 
 _NAMES_OF = {
+    "qudag_node.peerid": "PeerId ed25519_key_of_certificate peer_id_of public_key_of",
     "addresses": "NodeAddress TcpAddress TlsAddress UnixAddress parse_address",
     "auth": "client_proof node_proof read_token verify write_token",
     "columns": "COLUMN_TYPES pack_column pack_text unpack_column unpack_text",
@@ -68,7 +70,11 @@ _NAMES_OF = {
         "ClientSession Credential Event Failed NodeCard Notified Ready Reply ServerHandshake SessionState"
     ),
 }
-_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
+_MODULE_OF = {
+    name: module if "." in module else f"{__name__}.{module}"
+    for module, names in _NAMES_OF.items()
+    for name in names.split()
+}
 
 __all__ = [
     "CLIENT_LIMITS",
@@ -94,6 +100,7 @@ __all__ = [
     "NodeCard",
     "Notification",
     "Notified",
+    "PeerId",
     "Ready",
     "RemoteProtocolError",
     "Reply",
@@ -110,11 +117,14 @@ __all__ = [
     "check_name",
     "client_proof",
     "data_dir",
+    "ed25519_key_of_certificate",
     "encode",
     "node_proof",
     "pack_column",
     "pack_text",
     "parse_address",
+    "peer_id_of",
+    "public_key_of",
     "read_token",
     "running_link",
     "runtime_dir",
@@ -131,7 +141,7 @@ def __getattr__(name: str) -> object:
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # `from` fills sys.modules and this package's namespace with the submodule.
-    room = __import__(f"{__name__}.{module}", fromlist=[name])
+    room = __import__(module, fromlist=[name])
     found: object = getattr(room, name)
     globals()[name] = found
     return found

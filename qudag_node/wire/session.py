@@ -175,6 +175,11 @@ class ClientSession:
         """The node's answer to hello, with the granted ``role``; empty until ready."""
         return self._hello
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a message that has not come whole; if the node hangs up now, it broke off."""
+        return self._decoder.pending_bytes
+
     def start(self) -> bytes:
         """Return the bytes that open the session."""
         if self.state is not SessionState.OPENING:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import time
 
+from qudag_tui.client.clean import MAX_TEXT, clean, clean_tree
+
 __all__ = [
+    "MAX_TEXT",
     "UNKNOWN",
     "cell_width",
     "clean",
@@ -28,74 +31,6 @@ __all__ = [
 
 #: What stands where a figure is not known; never zero.
 UNKNOWN = "-"
-
-REPLACEMENT = "\ufffd"
-
-# A base character may carry this many combining marks; text that stacks more climbs over other lines.
-MAX_COMBINING = 2
-
-MAX_TEXT = 256
-
-
-def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """Make a stranger's text safe for one line of a terminal, a log or a label.
-
-    Control, bidirectional and invisible characters, line separators and unassigned code points become
-    U+FFFD; square brackets become round ones, unless they hold an IPv6 address, so that no markup
-    survives; at most ``limit`` characters are kept. Idempotent.
-    """
-    if len(text) > limit:
-        text = text[: max(limit - 1, 0)] + "…"
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else REPLACEMENT for c in text)
-    if not text.isascii():
-        text = _without_stacks(text)
-    if "[" in text or "]" in text:
-        text = _without_markup(text)
-    return text
-
-
-def _without_stacks(text: str) -> str:
-    from unicodedata import category
-
-    kept: list[str] = []
-    stacked = 0
-    for character in text:
-        stacked = stacked + 1 if category(character) in {"Mn", "Me"} else 0
-        if stacked <= MAX_COMBINING:
-            kept.append(character)
-    return "".join(kept)
-
-
-_IPV6 = frozenset("0123456789abcdefABCDEF:.")
-
-
-def _without_markup(text: str) -> str:
-    parts: list[str] = []
-    rest = text
-    while "[" in rest:
-        before, _, after = rest.partition("[")
-        inside, closed, behind = after.partition("]")
-        address, _, zone = inside.partition("%")
-        if closed and ":" in address and _IPV6.issuperset(address) and (not zone or zone.isalnum()):
-            parts += [before.replace("]", ")"), "[", inside, "]"]
-            rest = behind
-        else:
-            parts += [before.replace("]", ")"), "("]
-            rest = after
-    parts.append(rest.replace("]", ")"))
-    return "".join(parts)
-
-
-def clean_tree(value: object, limit: int = MAX_TEXT) -> object:
-    """``clean`` every string in nested maps and lists, keys too; bytes and numbers pass unchanged."""
-    if isinstance(value, str):
-        return clean(value, limit)
-    if isinstance(value, dict):
-        return {clean_tree(key, limit): clean_tree(item, limit) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [clean_tree(item, limit) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
 
 
 def cell_width(text: str) -> int:

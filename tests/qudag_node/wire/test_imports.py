@@ -69,6 +69,6 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_the_names_are_those_that_type_checkers_see() -> None:
     for name, module in vars(wire)["_MODULE_OF"].items():
-        room = __import__(f"qudag_node.wire.{module}", fromlist=[name])
+        room = __import__(module, fromlist=[name])
         assert name in room.__all__
     assert sorted(vars(wire)["_MODULE_OF"]) == sorted(wire.__all__)

@@ -1,0 +1,281 @@
+"""Blocking byte streams to a node, every wait under one deadline: Unix, TCP, and TLS over either.
+
+Built on ``_socket``, the C half of ``socket``: a command that prints once starts twice as fast without
+the Python half. ``ssl`` is imported only for TLS. Nothing here knows the protocol.
+
+TLS runs through memory buffers, so that the deadline covers the handshake as a whole, however slowly
+its bytes come; and the node's key is compared before one byte of ours is encrypted for it.
+"""
+
+from __future__ import annotations
+
+import _socket
+import time
+
+from qudag_node.wire import TcpAddress, TlsAddress, UnixAddress
+from qudag_tui.errors import (
+    NodeTimeoutError,
+    ProtocolError,
+    QudagError,
+    RefusedError,
+    UnreachableError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+    from qudag_node.wire import NodeAddress
+
+__all__ = ["Deadline", "Stream", "closed_by_node", "not_a_node", "open_stream", "unreachable"]
+
+READ_BYTES = 1 << 18
+
+
+class Deadline:
+    """An instant after which waiting ends.
+
+    Attributes:
+        timeout_s: The seconds it was made with, for the message.
+    """
+
+    __slots__ = ("_at_mono_s", "timeout_s")
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._at_mono_s = time.monotonic() + timeout_s
+
+    def remaining_s(self) -> float:
+        """Seconds left.
+
+        Raises:
+            TimeoutError: None are.
+        """
+        left = self._at_mono_s - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def unreachable(where: str, exc: OSError, timeout_s: float = 0.0) -> QudagError:
+    """Translate what the operating system says into what a person can act on."""
+    if isinstance(exc, TimeoutError) and not exc.errno:
+        return NodeTimeoutError(
+            f"the node at {where} did not answer within {timeout_s:g} s",
+            "raise --timeout, or see `qudag status`",
+        )
+    if isinstance(exc, PermissionError):
+        return RefusedError(
+            f"no permission to open {where}", "run as the node's user, or be a member of its rpc.viewer_group"
+        )
+    if isinstance(exc, ConnectionResetError | BrokenPipeError):
+        return closed_by_node(where)
+    reason = exc.strerror or str(exc)
+    return UnreachableError(
+        f"no node answers at {where}: {reason}", "start one with `qudag start`, or name another with --node"
+    )
+
+
+def closed_by_node(where: str, pending_bytes: int = 0) -> QudagError:
+    """The other side hung up, perhaps in the middle of a message."""
+    if pending_bytes:
+        return ProtocolError(
+            f"{where} broke off in the middle of a message, after {pending_bytes} bytes of it",
+            "is this a node's RPC address?",
+        )
+    return UnreachableError(f"the node at {where} closed the connection", "see `qudag log` on its host")
+
+
+def not_a_node(where: str, exc: Exception) -> ProtocolError:
+    """What came is not the protocol."""
+    return ProtocolError(
+        f"{where} does not speak the node's protocol: {exc}", "is this a node's RPC address?"
+    )
+
+
+class Stream:
+    """A connected socket.
+
+    Attributes:
+        where: The address, for messages.
+        certificate_der: The node's certificate on TLS, else None.
+    """
+
+    certificate_der: bytes | None = None
+
+    def __init__(self, sock: _socket.socket, where: str) -> None:
+        self._sock = sock
+        self.where = where
+
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Write all of ``data``."""
+        try:
+            self._sock.settimeout(deadline.remaining_s())
+            self._sock.sendall(data)
+        except OSError as exc:
+            raise unreachable(self.where, exc, deadline.timeout_s) from exc
+
+    def receive(self, deadline: Deadline) -> bytes:
+        """Return what has arrived, at least one byte; nothing when the other side has closed."""
+        try:
+            self._sock.settimeout(deadline.remaining_s())
+            return self._sock.recv(READ_BYTES)
+        except ConnectionResetError:
+            return b""
+        except OSError as exc:
+            raise unreachable(self.where, exc, deadline.timeout_s) from exc
+
+    def close(self) -> None:
+        """Close the socket; harmless when repeated."""
+        self._sock.close()
+
+
+class TlsStream(Stream):
+    """TLS 1.3 over a connected stream, the node's key already compared."""
+
+    def __init__(self, plain: Stream, address: TlsAddress, deadline: Deadline) -> None:
+        import ssl
+
+        from qudag_tui.client.tls import certificate_of, client_context, not_tls
+
+        super().__init__(plain._sock, plain.where)
+        self._plain = plain
+        self._arriving, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: ssl.SSLObject = client_context().wrap_bio(self._arriving, self._leaving)
+        self._want_read = ssl.SSLWantReadError
+        try:
+            self._handshake(deadline)
+        except ssl.SSLError as exc:
+            raise not_tls(self.where, exc) from exc
+        self.certificate_der = certificate_of(self._tls, address)
+
+    def _handshake(self, deadline: Deadline) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except self._want_read:
+                self._flush(deadline)
+                if not self._fill(deadline):
+                    raise ProtocolError(
+                        f"{self.where} closed the connection during the TLS handshake",
+                        "is this the node's TLS address?",
+                    ) from None
+            else:
+                self._flush(deadline)
+                return
+
+    def _flush(self, deadline: Deadline) -> None:
+        if self._leaving.pending:
+            self._plain.send(self._leaving.read(), deadline)
+
+    def _fill(self, deadline: Deadline) -> bool:
+        data = self._plain.receive(deadline)
+        if data:
+            self._arriving.write(data)
+        return bool(data)
+
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Encrypt and write all of ``data``."""
+        self._tls.write(data)
+        self._flush(deadline)
+
+    def receive(self, deadline: Deadline) -> bytes:
+        """Return decrypted bytes, at least one; nothing when the other side has closed."""
+        while True:
+            try:
+                return self._tls.read(READ_BYTES)
+            except self._want_read:
+                self._flush(deadline)
+                if not self._fill(deadline):
+                    return b""
+            except OSError as exc:  # ssl.SSLError is one
+                raise ProtocolError(f"{self.where}: TLS failed: {exc}") from exc
+
+
+def open_stream(address: NodeAddress, deadline: Deadline) -> Stream:
+    """Connect.
+
+    Raises:
+        UnreachableError: Nothing answers there, or not before the deadline.
+        RefusedError: The operating system forbids it, or the node's key is another one.
+        ProtocolError: What answers does not speak TLS.
+        UsageError: A TLS address without the node's identity.
+    """
+    where = str(address)
+    if isinstance(address, UnixAddress):
+        return _connect(_socket.AF_UNIX, str(address.path), where, deadline)
+    if isinstance(address, TlsAddress):
+        from qudag_tui.client.tls import require_identity
+
+        require_identity(address)
+    plain = _connect_tcp(address, where, deadline)
+    if not isinstance(address, TlsAddress):
+        return plain
+    try:
+        return TlsStream(plain, address, deadline)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _connect(
+    family: int, target: tuple[str, int] | tuple[str, int, int, int] | str, where: str, deadline: Deadline
+) -> Stream:
+    sock = _socket.socket(family, _socket.SOCK_STREAM)
+    try:
+        if family != _socket.AF_UNIX:
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        sock.settimeout(deadline.remaining_s())
+        sock.connect(target)
+    except OSError as exc:
+        sock.close()
+        raise unreachable(where, exc, deadline.timeout_s) from exc
+    return Stream(sock, where)
+
+
+def _connect_tcp(address: TcpAddress | TlsAddress, where: str, deadline: Deadline) -> Stream:
+    """Try every address of the host in turn, as long as the deadline allows."""
+    failure: QudagError = UnreachableError(f"no node answers at {where}: the host has no address")
+    for family, _, _, _, target in _resolve(address, where, deadline):
+        try:
+            stream = _connect(family, target, where, deadline)  # type: ignore[arg-type]  # AF_INET and AF_INET6 only
+        except UnreachableError as exc:
+            failure = exc
+        else:
+            return stream
+    raise failure
+
+
+def _resolve(
+    address: TcpAddress | TlsAddress, where: str, deadline: Deadline
+) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    """Ask the resolver, which knows no deadline, in a thread that is left behind when it is too slow."""
+
+    def ask(flags: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+        return _socket.getaddrinfo(address.host, address.port, 0, _socket.SOCK_STREAM, 0, flags)  # type: ignore[return-value]
+
+    try:
+        return ask(_socket.AI_NUMERICHOST)
+    except _socket.gaierror:
+        pass  # a name: ask below
+    from threading import Thread
+
+    answer: list[list[tuple[int, int, int, str, tuple[object, ...]]] | OSError] = []
+
+    def look_up() -> None:
+        try:
+            answer.append(ask(0))
+        except OSError as exc:
+            answer.append(exc)
+
+    thread = Thread(target=look_up, name="resolve", daemon=True)
+    thread.start()
+    thread.join(deadline.remaining_s())
+    if not answer:
+        raise unreachable(where, TimeoutError(), deadline.timeout_s)
+    found = answer[0]
+    if isinstance(found, OSError):
+        raise UnreachableError(
+            f"cannot find the host {address.host!r}: {found.strerror}", "check the address"
+        ) from found
+    return found

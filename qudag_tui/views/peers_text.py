@@ -1,0 +1,190 @@
+"""Peers as text: one line each, or everything that is known of each. Pure."""
+
+from __future__ import annotations
+
+from qudag_tui.views.selection import column_of
+from qudag_tui.views.table import Column, paint, render_table
+from qudag_tui.views.text import (
+    UNKNOWN,
+    format_age,
+    format_bits_per_s,
+    format_bytes,
+    format_count,
+    format_ratio,
+    format_seconds,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from qudag_tui.views.selection import Figures
+    from qudag_tui.views.table import Cell
+
+__all__ = ["STATE_STYLES", "peer_label", "peers_detailed", "peers_table", "short_id"]
+
+STATE_STYLES = {"connected": "good", "connecting": "warn", "backoff": "warn", "banned": "bad", "known": "dim"}
+
+# Loss over this is painted: a link that loses one in a hundred already halves what TCP carries.
+BAD_LOSS_RATIO = 0.01
+
+
+def short_id(peer_id: str) -> str:
+    """The part of an id that tells it from others: all begin with ``12D3KooW``."""
+    return f"{peer_id[:8]}…{peer_id[-6:]}" if len(peer_id) > 20 else peer_id or UNKNOWN
+
+
+def peer_label(name: str, alias: str, peer_id: str) -> str:
+    """What a person calls a peer."""
+    return alias or name or short_id(peer_id)
+
+
+def _bits(bytes_per_s: float | None) -> str:
+    return format_bits_per_s(None if bytes_per_s is None else bytes_per_s * 8)
+
+
+_FIGURES: tuple[tuple[str, str, Callable[[float | None], str], int], ...] = (
+    ("rtt p50", "rtt_p50_s", format_seconds, 0),
+    ("p95", "rtt_p95_s", format_seconds, 3),
+    ("p99", "rtt_p99_s", format_seconds, 4),
+    ("loss 60s", "loss_ratio", format_ratio, 0),
+    ("out", "sent_bytes_per_s", _bits, 0),
+    ("in", "received_bytes_per_s", _bits, 0),
+    ("sent", "messages_sent", format_count, 6),
+    ("received", "messages_received", format_count, 5),
+    ("queue", "queue_messages", format_count, 2),
+)
+
+
+def peers_table(figures: Figures, *, width: int | None = None, colour: bool = False) -> list[str]:
+    """One line for each chosen peer."""
+    peers = figures.peers
+    columns = [
+        Column("peer", least=8),
+        Column("state"),
+        Column("dir", rank=1),
+        *(Column(title, right=True, rank=rank) for title, _, _, rank in _FIGURES),
+        Column("address", rank=7),
+        Column("id", rank=8),
+    ]
+    texts = {name: column_of(peers, name) for name in ("name", "alias", "state", "direction", "address")}
+    numbers = [(column_of(peers, name), unit) for _, name, unit, _ in _FIGURES]
+    loss = column_of(peers, "loss_ratio")
+    rows: list[list[Cell]] = []
+    for row in figures.rows:
+        state = texts["state"][row]
+        cells: list[Cell] = [
+            peer_label(texts["name"][row], texts["alias"][row], peers.ids[row]),
+            (state, STATE_STYLES.get(state, "")),
+            texts["direction"][row],
+            *(unit(_number(column[row])) for column, unit in numbers),
+            texts["address"][row] or UNKNOWN,
+            short_id(peers.ids[row]),
+        ]
+        if (_number(loss[row]) or 0) > BAD_LOSS_RATIO:
+            cells[6] = (str(cells[6]), "bad")
+        rows.append(cells)
+    if not rows:
+        return [paint("no peers", "dim", colour=colour)]
+    return render_table(columns, rows, width=width, colour=colour)
+
+
+def _number(value: Any) -> float | None:
+    """A cell's number; a column that this node does not send holds empty texts."""
+    return value if isinstance(value, int | float) else None
+
+
+def peers_detailed(figures: Figures, *, colour: bool = False) -> list[str]:
+    """A block for each chosen peer with everything that the document says of it."""
+    if not figures.rows:
+        return [paint("no peers", "dim", colour=colour)]
+    at_unix_s = figures.document.get("node", {}).get("sampled_unix_s")
+    lines: list[str] = []
+    for row in figures.rows:
+        lines += [*_block(figures, row, at_unix_s, colour=colour), ""]
+    return lines[:-1]
+
+
+def _block(figures: Figures, row: int, at_unix_s: float | None, *, colour: bool) -> list[str]:
+    peers = figures.peers
+
+    def text(name: str) -> str:
+        return str(column_of(peers, name)[row]) or UNKNOWN
+
+    def number(name: str) -> float | None:
+        return _number(column_of(peers, name)[row])
+
+    def listed(*cells: tuple[str, str, Callable[[float | None], str]]) -> str:
+        return "  ".join(f"{label} {unit(number(name))}" for label, name, unit in cells)
+
+    since = number("connected_unix_s")
+    up = format_age(at_unix_s - since if since and at_unix_s else None)
+    state = text("state")
+    rtt = listed(
+        *(
+            (key, f"rtt_{key}_s", format_seconds)
+            for key in ("last", "min", "avg", "p50", "p95", "p99", "max", "jitter")
+        )
+    )
+    rows = [
+        ("id", text("id")),
+        (
+            "link",
+            f"{text('direction')}  {text('address')}  up {up}  "
+            + listed(("reconnects", "reconnects", format_count), ("hops", "hops", format_count)),
+        ),
+        ("agent", f"{text('agent')}  " + listed(("protocol", "protocol_version", format_count))),
+        ("rtt", f"{rtt}  {listed(('samples', 'rtt_samples', format_count))}  {text('rtt_method')}"),
+        (
+            "loss",
+            listed(
+                ("60 s", "loss_ratio", format_ratio),
+                ("session", "loss_session_ratio", format_ratio),
+                ("probes", "probes_sent", format_count),
+                ("lost", "probes_lost", format_count),
+            ),
+        ),
+        (
+            "messages",
+            listed(
+                ("sent", "messages_sent", format_count),
+                ("received", "messages_received", format_count),
+                ("dropped in", "messages_dropped_in", format_count),
+                ("dropped out", "messages_dropped_out", format_count),
+                ("failed", "messages_failed", format_count),
+                ("queued", "queue_messages", format_count),
+                ("unconfirmed", "unconfirmed_messages", format_count),
+            ),
+        ),
+        (
+            "bytes",
+            listed(
+                ("sent", "bytes_sent", format_bytes),
+                ("received", "bytes_received", format_bytes),
+                ("out", "sent_bytes_per_s", _bits),
+                ("in", "received_bytes_per_s", _bits),
+                ("queued", "queue_bytes", format_bytes),
+                ("unconfirmed", "unconfirmed_bytes", format_bytes),
+                ("utilization", "utilization_ratio", format_ratio),
+            ),
+        ),
+        (
+            "tcp",
+            listed(
+                ("rtt", "tcp_rtt_s", format_seconds),
+                ("var", "tcp_rttvar_s", format_seconds),
+                ("min", "tcp_min_rtt_s", format_seconds),
+                ("retransmits", "tcp_retransmits", format_count),
+                ("cwnd", "tcp_cwnd_segments", format_count),
+                ("delivery", "tcp_delivery_bytes_per_s", _bits),
+                ("sent", "tcp_sent_bytes", format_bytes),
+                ("received", "tcp_received_bytes", format_bytes),
+            ),
+        ),
+    ]
+    label = paint(
+        peer_label(text("name"), str(column_of(peers, "alias")[row]), text("id")), "head", colour=colour
+    )
+    title = f"{label}  {paint(state, STATE_STYLES.get(state, ''), colour=colour)}"
+    return [title, *render_table([Column(""), Column("")], rows, indent="  ", head=False)]
