@@ -1,0 +1,82 @@
+"""What this process costs its host: processor, memory, files, threads. /proc, or getrusage elsewhere."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ProcessSample", "ProcessSampler"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSample:
+    """One look at the process; None is what this platform does not tell.
+
+    Attributes:
+        cpu_s: Processor time of all threads since the process began.
+        rss_bytes: Resident memory now; where only the largest ever is known (macOS), that.
+    """
+
+    cpu_s: float
+    rss_bytes: int | None
+    open_files: int | None
+    open_files_limit: int | None
+    threads: int
+
+
+class ProcessSampler:
+    """Looks at this process. A look costs about 50 µs, most of it for counting the open files.
+
+    Args:
+        proc: Where procfs is mounted; without ``self/statm`` in it the fall-backs are used.
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._own = proc / "self"
+        self._page_bytes = resource.getpagesize()
+
+    def sample(self) -> ProcessSample:
+        """Look now."""
+        return ProcessSample(
+            cpu_s=time.process_time(),
+            rss_bytes=self._rss_bytes(),
+            open_files=self._open_files(),
+            open_files_limit=_open_files_limit(),
+            threads=self._threads(),
+        )
+
+    def _rss_bytes(self) -> int:
+        try:
+            resident_pages = (self._own / "statm").read_bytes().split()[1]
+        except OSError:
+            return _largest_rss_bytes()
+        return int(resident_pages) * self._page_bytes
+
+    def _open_files(self) -> int | None:
+        for directory in (self._own / "fd", Path("/dev/fd")):
+            try:
+                return len(os.listdir(directory)) - 1  # noqa: PTH208  # a list is enough; one is the listing's own
+            except OSError:
+                continue
+        return None
+
+    def _threads(self) -> int:
+        try:
+            return len(os.listdir(self._own / "task"))  # noqa: PTH208  # a list is enough
+        except OSError:
+            return threading.active_count()
+
+
+def _largest_rss_bytes() -> int:
+    kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes_or_bytes if sys.platform == "darwin" else kilobytes_or_bytes * 1024
+
+
+def _open_files_limit() -> int | None:
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
