@@ -241,11 +241,12 @@ class MetricsCollector:
 
     def open_peer(self, peer_id: str) -> PeerHandle:
         """Return the handle of a peer, new or known; `nobody` beyond ``max_peers``."""
+        capacity = self.registry.capacity
         handle = self.registry.open(peer_id)
-        if handle.slot != NOBODY_SLOT and not handle.key:
+        if self.registry.capacity > capacity:
             for store in self._stores:
                 store.grow(self.registry.capacity)
-            self._give_keys(handle)
+        self._give_keys(handle)
         return handle
 
     def forget_peer(self, peer: PeerHandle, *, now_mono_s: float) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qudag_node.metrics import MetricsCollector
+from qudag_node.metrics.recorder import LatencyRecorder
 from qudag_node.metrics.rings import RING_SAMPLES, LatencyRings
 
 SECONDS = st.floats(0, 10, width=32)
@@ -94,17 +95,12 @@ def test_a_slot_without_samples_has_no_figures() -> None:
 
 
 def test_more_than_65536_series_are_kept_apart_too() -> None:
-    collector = MetricsCollector(message_types=["ping"], max_peers=70_000)
-    handles = [collector.open_peer(str(number)) for number in range(70_000)]
-    for number in (0, 1, 65_535, 65_536, 69_999):
-        collector.record_latency(handles[number], number, method="link-ping")
-    collector.fold()
-    collector.latencies.rings.refresh()
-    figure = collector.latencies.rings.figure("last")
-    assert [float(figure[handles[number].slot]) for number in (0, 1, 65_535, 65_536, 69_999)] == [
-        0,
-        1,
-        65_535,
-        65_536,
-        69_999,
-    ]
+    recorder = LatencyRecorder(series=10, capacity=70_000)
+    slots = [0, 1, 65_535, 65_536, 69_999]
+    for slot in slots:
+        recorder.log_series(10.0 + slot)
+        recorder.log_value(slot / 1000)
+    recorder.fold()
+    recorder.rings.refresh()
+    assert recorder.rings.figure("last")[slots] == pytest.approx([slot / 1000 for slot in slots])
+    assert recorder.rings.count.sum() == len(slots)
