@@ -5,14 +5,16 @@
     tick                                          at ``due_mono_s``: our advert when one is due, who was lost
     route, path, nodes, links                     what the map says
 
-On a new link each end sends the other ``adverts()``, all it knows, so that two parts of a healed network
-learn of each other at once; later adverts are flooded. Time and randomness are arguments.
+On a new link each end sends the other ``adverts()``, all it knows and its own last, so that two parts of a
+healed network learn of each other at once; later adverts are flooded. A link is told to others only after the
+neighbour's own advert has come over it: by then everything older that was believed beyond it is outrun. Time
+and randomness are arguments.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
@@ -37,6 +39,8 @@ _MAX_LIFETIME_S = 0xFFFF
 _LEAST_RECOMPUTE_S = 0.02
 _RECOMPUTE_S_PER_NODE = 0.0005
 _EXPIRY_INTERVAL_S = 1.0
+# A neighbour that has told nothing for so long has nothing to tell.
+_EXCHANGE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,13 @@ class MapNode(NamedTuple):
     is_leaf: bool
 
 
+@dataclass(slots=True)
+class _Neighbour:
+    cost: LinkCost
+    is_told: bool
+    tell_at_mono_s: float
+
+
 class LinkState:
     """The routing state of one node.
 
@@ -119,7 +130,7 @@ class LinkState:
         self._config = config
         self._rng = rng
         self._sequence = sequence
-        self._cost_by_neighbour: dict[bytes, LinkCost] = {}
+        self._neighbours: dict[bytes, _Neighbour] = {}
         self._database = AdvertDatabase(verifier, config.limits)
         self._reachability = Reachability(config.limits.origins)
         self._own: Advert | None = None
@@ -133,25 +144,27 @@ class LinkState:
 
     # What our links do.
 
-    def neighbour_up(self, key: bytes, rtt_s: float | None = None) -> None:
+    def neighbour_up(self, key: bytes, now_mono_s: float, rtt_s: float | None = None) -> None:
         """A link stands; ``rtt_s`` is a first estimate where there is one. Send ``adverts()`` over it."""
-        self._cost_by_neighbour[key] = LinkCost(rtt_s)
-        self._must_advertise = self._must_compute = True
+        self._neighbours[key] = _Neighbour(LinkCost(rtt_s), False, now_mono_s + _EXCHANGE_TIMEOUT_S)
+        self._must_compute = True
 
     def neighbour_rtt(self, key: bytes, rtt_s: float) -> None:
         """A ping was answered; unknown neighbours are ignored, for their link may just have ended."""
-        cost = self._cost_by_neighbour.get(key)
-        if cost is None:
+        neighbour = self._neighbours.get(key)
+        if neighbour is None:
             return
-        is_first = not cost.is_measured
-        cost.sample(rtt_s)
-        if is_first or cost.is_worth_telling:
+        is_first = not neighbour.cost.is_measured
+        neighbour.cost.sample(rtt_s)
+        if neighbour.is_told and (is_first or neighbour.cost.is_worth_telling):
             self._must_advertise = True
 
     def neighbour_down(self, key: bytes) -> None:
         """The link has ended."""
-        if self._cost_by_neighbour.pop(key, None) is not None:
-            self._must_advertise = self._must_compute = True
+        neighbour = self._neighbours.pop(key, None)
+        if neighbour is not None:
+            self._must_compute = True
+            self._must_advertise |= neighbour.is_told
 
     # Adverts.
 
@@ -160,8 +173,8 @@ class LinkState:
         """The sequence of our last advert; keep it over a restart."""
         return self._sequence
 
-    def receive(self, encoded: bytes, now_mono_s: float) -> Verdict:
-        """Judge the payload of an ADVERT frame.
+    def receive(self, encoded: bytes, sender: bytes, now_mono_s: float) -> Verdict:
+        """Judge the payload of an ADVERT frame that a neighbour sent.
 
         Raises:
             RemoteFault: No correct node would have sent it: ``advert_malformed``, ``advert_version``,
@@ -172,8 +185,10 @@ class LinkState:
             return self._receive_own(advert)
         before = self._database.changes
         outcome = self._database.receive(
-            advert, now_mono_s, needed=self._reachability.reachable, neighbours=self._cost_by_neighbour
+            advert, now_mono_s, needed=self._reachability.reachable, neighbours=self._neighbours
         )
+        if advert.origin == sender:
+            self._tell_of(sender)
         if self._database.changes != before:
             self._must_compute = True
         if outcome is Outcome.ACCEPTED:
@@ -184,13 +199,18 @@ class LinkState:
         return Verdict(outcome)
 
     def adverts(self) -> list[bytes]:
-        """Return the payloads of all adverts known, our own first: what a new neighbour is told."""
-        own = [] if self._own is None else [self._own.encoded]
-        return own + [advert.encoded for advert in self._database]
+        """Return the payloads of all adverts known: what a new neighbour is told.
+
+        Our own is the last; it is left out when it is about to be replaced, and ``tick`` will give it.
+        """
+        payloads = [advert.encoded for advert in self._database]
+        if self._own is not None and not self._must_advertise:
+            payloads.append(self._own.encoded)
+        return payloads
 
     def leave(self, wall_ms: int) -> bytes:
         """Return the last advert: no links any more, on purpose. Send it to every link, then close them."""
-        self._cost_by_neighbour.clear()
+        self._neighbours.clear()
         return self._advertise(wall_ms, is_leaving=True).encoded
 
     # Time.
@@ -202,10 +222,16 @@ class LinkState:
         if not self._must_advertise:
             advertise_at_mono_s = max(advertise_at_mono_s, self._renew_at_mono_s)
         due_mono_s = min(advertise_at_mono_s, self._expire_at_mono_s)
+        for neighbour in self._neighbours.values():
+            if not neighbour.is_told:
+                due_mono_s = min(due_mono_s, neighbour.tell_at_mono_s)
         return min(due_mono_s, self._compute_at_mono_s) if self._must_compute else due_mono_s
 
     def tick(self, now_mono_s: float, wall_ms: int) -> Tick:
         """Do what is due; cheap when nothing is."""
+        for key, neighbour in self._neighbours.items():
+            if not neighbour.is_told and now_mono_s >= neighbour.tell_at_mono_s:
+                self._tell_of(key)
         advert: bytes | None = None
         is_renewal = now_mono_s >= self._renew_at_mono_s
         if (self._must_advertise or is_renewal) and self._budget.take(1, now_mono_s):
@@ -219,7 +245,7 @@ class LinkState:
                 self._must_compute = True
         changes: list[ReachabilityChange] = []
         if self._must_compute and now_mono_s >= self._compute_at_mono_s:
-            changes = self._compute()
+            changes = self._compute(now_mono_s)
             wait_s = max(_LEAST_RECOMPUTE_S, _RECOMPUTE_S_PER_NODE * len(self._database))
             self._compute_at_mono_s = now_mono_s + wait_s
         return Tick(advert, changes)
@@ -229,7 +255,7 @@ class LinkState:
     def route(self, destination: bytes) -> Route | None:
         """Return how to reach a node; None when there is no way, or the way began with a link just lost."""
         route = self._routes.get(destination)
-        if route is None or route.next_hop not in self._cost_by_neighbour:
+        if route is None or route.next_hop not in self._neighbours:
             return None
         return route
 
@@ -268,10 +294,17 @@ class LinkState:
         self._must_advertise = True
         return Verdict(Outcome.OLDER)
 
+    def _tell_of(self, key: bytes) -> None:
+        """The neighbour has told us all it knows: from now on its link is in the map."""
+        neighbour = self._neighbours.get(key)
+        if neighbour is not None and not neighbour.is_told:
+            neighbour.is_told = True
+            self._must_advertise = self._must_compute = True
+
     def _advertise(self, wall_ms: int, *, is_leaving: bool = False) -> Advert:
         self._sequence = next_sequence(self._sequence, wall_ms)
         # Over 256 links the cheapest are told; the others still serve as direct ways.
-        costs = {key: cost.advertise() for key, cost in self._cost_by_neighbour.items()}
+        costs = {key: neighbour.cost.advertise() for key, neighbour in self._told()}
         told = sorted(costs, key=lambda key: (costs[key], key))[:MAX_LINKS]
         self._own = sign_advert(
             self._signer,
@@ -289,19 +322,26 @@ class LinkState:
         """What everybody says, and of ourselves what is so."""
         claims = {advert.origin: advert.cost_us_by_neighbour for advert in self._database}
         claims[self._signer.public_key] = {
-            key: cost.advertised_us for key, cost in self._cost_by_neighbour.items()
+            key: neighbour.cost.advertised_us for key, neighbour in self._told()
         }
         return claims
 
-    def _compute(self) -> list[ReachabilityChange]:
+    def _told(self) -> Iterator[tuple[bytes, _Neighbour]]:
+        return ((key, neighbour) for key, neighbour in self._neighbours.items() if neighbour.is_told)
+
+    def _compute(self, now_mono_s: float) -> list[ReachabilityChange]:
         own = self._signer.public_key
         leaves = {advert.origin for advert in self._database if advert.is_leaf}
         routes = shortest_paths(confirmed_links(self._claims()), own, leaves)
-        # A neighbour whose advert has not come yet is one hop away all the same.
-        for key, cost in self._cost_by_neighbour.items():
+        reachable = set(routes)
+        # A neighbour that is not in the map yet is one hop away all the same. It counts as found together
+        # with what lies beyond it, so that a healing is one event; or alone, when it has nothing to tell.
+        for key, neighbour in self._neighbours.items():
             if key not in routes:
-                routes[key] = Route(key, 1, cost.smoothed_us, own)
+                routes[key] = Route(key, 1, neighbour.cost.smoothed_us, own)
+                if now_mono_s >= neighbour.tell_at_mono_s:
+                    reachable.add(key)
         self._routes = routes
         self._must_compute = False
         leaving = {advert.origin for advert in self._database if advert.is_leaving}
-        return self._reachability.update(routes.keys(), leaving)
+        return self._reachability.update(reachable, leaving)
