@@ -11,7 +11,7 @@ from qudag_node.config.settings import (
     ProcessConfig,
     RpcConfig,
 )
-from qudag_node.config.template import config_template
+from qudag_node.config.template import config_lines, config_template, config_tree
 
 __all__ = [
     "HistoryConfig",
@@ -24,7 +24,9 @@ __all__ = [
     "ProcessConfig",
     "RpcConfig",
     "Setting",
+    "config_lines",
     "config_template",
+    "config_tree",
     "load_config",
     "settings",
 ]

@@ -27,7 +27,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,63}")
 
 
 def _setting(default: T, meaning: str) -> T:
@@ -65,7 +65,7 @@ class ProcessConfig:
     """Who the node is, where it keeps its files, how long it may take to stop."""
 
     name: str = _setting(
-        "node", "the name it announces; letters, digits, '_', '-' and '.'; also names the default data_dir"
+        "node", "the name it announces; letters, digits, '_' and '.'; also names the default data_dir"
     )
     data_dir: Path | None = _setting(
         None, "where key, socket and log live; unset: $XDG_DATA_HOME/qudag/NAME. Not read from the file"
@@ -77,11 +77,11 @@ class ProcessConfig:
         if not _NAME.fullmatch(self.name):
             raise ConfigError(
                 "node.name",
-                f"{self.name!r} is not 1 to 63 letters, digits, '_', '-' or '.', beginning without '-'",
+                f"{self.name!r} is not 1 to 64 letters, digits, '_' and '.', the first no dot",
             )
         if not _NAME.fullmatch(self.network):
             raise ConfigError(
-                "node.network", f"{self.network!r} is not 1 to 63 letters, digits, '_', '-' or '.'"
+                "node.network", f"{self.network!r} is not 1 to 64 letters, digits, '_' and '.'"
             )
         _positive("node.stop_timeout_s", self.stop_timeout_s)
 
@@ -226,7 +226,6 @@ class RpcConfig:
     )
     requests_per_s: float = _setting(2_000.0, "requests of one client, on average")
     request_burst: int = _setting(4_000, "requests of one client at once")
-    max_request_bytes: int = _setting(1_048_576, "largest request")
     max_subscriptions: int = _setting(16, "subscriptions of one client")
     min_interval_s: float = _setting(0.1, "shortest interval of a subscription")
     slow_subscriber_timeout_s: float = _setting(
@@ -251,7 +250,6 @@ class RpcConfig:
         for key in ("handshake_timeout_s", "idle_timeout_s", "requests_per_s", "slow_subscriber_timeout_s"):
             _positive(f"rpc.{key}", getattr(self, key))
         _at_least("rpc.min_interval_s", self.min_interval_s, 0.1)
-        _at_least("rpc.max_request_bytes", self.max_request_bytes, 4_096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

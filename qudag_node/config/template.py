@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qudag_node.config.loader import LoadedConfig, settings
 
-__all__ = ["config_template", "config_tree", "toml_value"]
+__all__ = ["config_lines", "config_template", "config_tree"]
 
 
 def config_template() -> str:
@@ -27,12 +27,22 @@ def config_tree(loaded: LoadedConfig) -> dict[str, dict[str, object]]:
     return tree
 
 
-def toml_value(value: object) -> str:
+def config_lines(loaded: LoadedConfig) -> Iterator[str]:
+    """Yield every setting as a line of TOML, with where its value came from as a comment."""
+    for section, values in config_tree(loaded).items():
+        yield f"[{section}]"
+        for name, value in values.items():
+            source = loaded.sources.get(f"{section}.{name}", "default")
+            unset = "#" if value is None else ""
+            yield f"{unset}{name} = {_toml(value)}  # {source}"
+
+
+def _toml(value: object) -> str:
     """Write one value as TOML does; unset as an empty text, which a template comments out anyway."""
     if value is None:
         return '""'
     if isinstance(value, tuple | list):
-        return f"[{', '.join(toml_value(each) for each in value)}]"
+        return f"[{', '.join(_toml(each) for each in value)}]"
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
@@ -45,4 +55,4 @@ def _template_lines() -> Iterator[str]:
         for setting in group:
             if setting.in_file:
                 yield f"# {setting.help}"
-                yield f"#{setting.name} = {toml_value(setting.default)}"
+                yield f"#{setting.name} = {_toml(setting.default)}"

@@ -1,0 +1,132 @@
+"""``python -m qudag_node``: run a node, print its identity, its settings, its log.
+
+This is what ``qudag start``, ``id``, ``config`` and ``log`` run. stdout is data, stderr is talk.
+Exit codes: 0 ended in order (SIGTERM included), 1 a local failure, 2 usage or configuration,
+130 interrupted, 141 stdout was closed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from qudag_node.config import LoadedConfig, ProcessConfig, load_config
+from qudag_node.errors import NodeError
+from qudag_node.node.flags import data_directory, parser, settings_of
+
+EXIT_INTERRUPTED = 130
+EXIT_STDOUT_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
+        words.insert(0, "start")
+    arguments = parser().parse_args(words)
+    commands = {"start": _start, "id": _id, "config": _config, "log": _log}
+    try:
+        code = commands[arguments.command](arguments)
+        sys.stdout.flush()
+    except NodeError as exc:
+        print(f"qudag {arguments.command}: {exc}", file=sys.stderr)
+        return exc.exit_code
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it something that takes the bytes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_STDOUT_CLOSED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _start(arguments: Namespace) -> int:
+    # Until the event loop listens for it, SIGTERM must end the process as it would later: with 0.
+    signal.signal(signal.SIGTERM, _leave)
+    from qudag_node.node.run import run
+
+    return run(_load(arguments), os.environ)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _id(arguments: Namespace) -> int:
+    from qudag_node.node.run import identity_lines
+
+    for line in identity_lines(_load(arguments)):
+        print(line)
+    return 0
+
+
+def _config(arguments: Namespace) -> int:
+    from qudag_node.config import config_lines, config_template
+
+    match arguments.action:
+        case "path":
+            print(_places(arguments)[1])
+        case "init":
+            print(_write_template(_places(arguments)[1], config_template()))
+        case _:
+            for line in config_lines(_load(arguments)):
+                print(line)
+    return 0
+
+
+def _log(arguments: Namespace) -> int:
+    from qudag_node.node.logfile import follow, newest_lines
+    from qudag_node.node.logs import LOG_FILE
+
+    path = _places(arguments)[0] / LOG_FILE
+    read = follow if arguments.follow else newest_lines
+    try:
+        for line in read(path, arguments.lines, level=arguments.level):
+            print(line, flush=arguments.follow)
+    except FileNotFoundError:
+        raise NodeError(
+            f"{path}: no such file; the node never ran here, or it logs to the journal (journalctl -u qudag)"
+        ) from None
+    except PermissionError as exc:
+        raise NodeError(f"{path}: cannot be read: {exc.strerror}") from exc
+    return 0
+
+
+def _places(arguments: Namespace) -> tuple[Path, Path, bool]:
+    """Return the data directory, the settings file, and whether that was asked for by name."""
+    from qudag_node.wire.paths import data_dir
+
+    name = arguments.name or os.environ.get("QUDAG_NODE_NAME") or ProcessConfig().name
+    ProcessConfig(name=name)  # refuses a name that would lead out of the directory of data directories
+    directory = data_directory(arguments, os.environ) or data_dir(name, os.environ)
+    named = arguments.config or os.environ.get("QUDAG_CONFIG")
+    return directory.absolute(), Path(named) if named else directory / "config.toml", bool(named)
+
+
+def _load(arguments: Namespace) -> LoadedConfig:
+    directory, file, required = _places(arguments)
+    flags = settings_of(arguments)
+    flags.setdefault("node.data_dir", ("default", directory))
+    return load_config(file=file, file_required=required, environ=os.environ, flags=flags)
+
+
+def _write_template(file: Path, text: str) -> Path:
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise NodeError(f"{file}: exists already and is left as it is") from None
+    except OSError as exc:
+        raise NodeError(f"{file}: cannot be written: {exc.strerror}") from exc
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

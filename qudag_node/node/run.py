@@ -1,0 +1,136 @@
+"""From a loaded configuration to an exit code: the directory, the log, the loop, the signals.
+
+A node is stopped in one way only, at whatever point it is: its task is cancelled, and what was started
+is stopped in the reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+from qudag_node.config import LoadedConfig
+from qudag_node.errors import DataDirectoryError, NodeError
+from qudag_node.node.directory import DataDirectory, disk_full
+from qudag_node.node.logs import LOG_FILE, LogRing, configure_logging
+from qudag_node.node.node import Node
+from qudag_node.node.supervision import notify_systemd, watch_parent
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+EXIT_INTERRUPTED = 130
+# Cancelling each part has its own deadline; this is for a part that does not keep to it.
+_LAST_RESORT_S = 3.0
+
+
+class StopRequest:
+    """The wish that the node stops. The first one counts; its exit code is the program's.
+
+    Attributes:
+        reason: For the log.
+    """
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.reason = ""
+        self.exit_code = 0
+
+    def __call__(self, reason: str, exit_code: int = 0) -> None:
+        """Ask the node to stop."""
+        if not self.event.is_set():
+            self.reason, self.exit_code = reason, exit_code
+            self.event.set()
+
+
+def run(loaded: LoadedConfig, environ: Mapping[str, str]) -> int:
+    """Run a node until it is told to stop; return the exit code.
+
+    Raises:
+        NodeError: It could not start, or a part of it failed; its log says more.
+    """
+    path = loaded.config.node.data_dir
+    assert path is not None, "the command line fills it in"  # noqa: S101
+    _allow_many_files()
+    directory = DataDirectory(path)
+    try:
+        ring = configure_logging(loaded.config.log, path, environ)
+        with asyncio.Runner() as runner:
+            return runner.run(_run(loaded, ring, environ))
+    except OSError as exc:
+        raise _local_failure(exc) from exc
+    except BaseExceptionGroup as group:
+        raise _first_cause(group) from group
+    finally:
+        logging.shutdown()
+        directory.close()
+
+
+async def _run(loaded: LoadedConfig, ring: LogRing, environ: Mapping[str, str]) -> int:
+    stop = StopRequest()
+    loop = asyncio.get_running_loop()
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGHUP, 0)):
+        loop.add_signal_handler(number, stop, number.name, code)
+    if loaded.config.lab.parent_fd is not None:
+        watch_parent(loaded.config.lab.parent_fd, stop)
+
+    def ready(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  # the line that a person or a script waits for
+        notify_systemd("READY=1", environ)
+
+    node = asyncio.create_task(Node(loaded, ring, environ, stop).run(ready), name="node")
+    stopped = asyncio.create_task(stop.event.wait(), name="stop request")
+    await asyncio.wait({node, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if node.done():
+        node.result()
+        return 0
+    notify_systemd("STOPPING=1", environ)
+    _log.info("stopping: %s", stop.reason)
+    node.cancel()
+    await asyncio.wait({node}, timeout=loaded.config.node.stop_timeout_s + _LAST_RESORT_S)
+    if not node.done():
+        _log.error("a part of the node did not stop in time; leaving without it")
+        logging.shutdown()
+        os._exit(1)
+    with suppress(asyncio.CancelledError):
+        node.result()
+    return stop.exit_code
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit on open files to the hard one: each link and each client is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS refuses an unlimited number of files.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> NodeError:
+    """Return the error of ours in a group, or one that points to the log."""
+    ours = group.subgroup(NodeError)
+    while ours is not None:
+        first = ours.exceptions[0]
+        if isinstance(first, NodeError):
+            return first
+        ours = first if isinstance(first, BaseExceptionGroup) else None
+    system = group.subgroup(OSError)
+    if system is not None and isinstance(system.exceptions[0], OSError):
+        return _local_failure(system.exceptions[0])
+    _log.critical("a part of the node failed", exc_info=group)
+    return NodeError(f"a part of the node failed: {group.exceptions[0]!r}; {LOG_FILE} has the traceback")
+
+
+def _local_failure(exc: OSError) -> NodeError:
+    where = f"{exc.filename}: " if exc.filename else ""
+    if disk_full(exc):
+        return DataDirectoryError(f"{where}the disk is full; free some space and start again")
+    return NodeError(f"{where}{exc.strerror or exc}")

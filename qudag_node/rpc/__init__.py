@@ -1,0 +1,7 @@
+"""The MessagePack-RPC server: sessions, access control, limits, subscriptions. Knows no sections of statistics."""
+
+from qudag_node.rpc.offers import Document, Offers
+from qudag_node.rpc.server import RpcServer, ServerTls
+from qudag_node.rpc.tokens import TokenStore
+
+__all__ = ["Document", "Offers", "RpcServer", "ServerTls", "TokenStore"]

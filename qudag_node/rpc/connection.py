@@ -1,0 +1,295 @@
+"""One client's socket: bytes in, the session's answers out, and never more waiting than the limits say.
+
+A client that does not read its answers is not read from; one that keeps that up is closed. Calls are
+answered some at a time, so that one client's thousand calls do not hold up the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol, cast
+
+from qudag_node.rpc.dispatch import encode_error
+from qudag_node.rpc.session import Session
+from qudag_node.rpc.subscriptions import Subscriptions
+from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
+from qudag_node.wire.framing import Message, Request
+from qudag_node.wire.methods import Role
+
+__all__ = ["Connection", "Host", "Patience"]
+
+_log = logging.getLogger(__name__)
+
+# Calls answered before the loop gets to do other things: about 2 ms of small ones.
+CALLS_PER_PASS = 32
+# Small answers to calls that came together leave together.
+_COALESCE_BYTES = 16_384
+_MAX_WAITING_CALLS = 32
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    subscriptions: Subscriptions
+
+    def opened(self, connection: Connection) -> Session:
+        """Take note of a new connection; return its session."""
+        ...
+
+    def closed(self, connection: Connection) -> None:
+        """Take note of its end."""
+        ...
+
+    def spawn(self, call: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Run a call that has to wait."""
+        ...
+
+
+class Patience(Protocol):
+    """How long a client may be silent or deaf, and what it may hold; see ``RpcConfig``."""
+
+    @property
+    def handshake_timeout_s(self) -> float:
+        """Until the session is ready."""
+        ...
+
+    @property
+    def idle_timeout_s(self) -> float:
+        """Without a call or a subscription."""
+        ...
+
+    @property
+    def slow_subscriber_timeout_s(self) -> float:
+        """Without taking what was written."""
+        ...
+
+    @property
+    def max_subscriptions(self) -> int:
+        """Subscriptions at once."""
+        ...
+
+    @property
+    def min_interval_s(self) -> float:
+        """Shortest interval of a subscription."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """The socket of one client. It is a ``Subscriber`` of streams and the ``Caller`` of methods."""
+
+    def __init__(self, host: Host, transport_name: str, limits: Patience, clock: Callable[[], float]) -> None:
+        self.transport_name = transport_name
+        self._host = host
+        self._limits = limits
+        self._clock = clock
+        self._inbox: deque[Message] = deque()
+        self._after_reply: list[Callable[[], None]] = []
+        self._waiting_calls: set[asyncio.Task[None]] = set()
+        self._streams: set[int] = set()
+        self._is_scheduled = False
+        self._blocked_since_mono_s: float | None = None
+        self._closing_since_mono_s: float | None = None
+        self._active_mono_s = clock()
+        self.transport: asyncio.Transport
+        self.session: Session
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.session = self._host.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, answer the handshake at once and the calls in turn."""
+        if self._closing_since_mono_s is not None:
+            return
+        session = self.session
+        try:
+            for message in session.decoder.messages(data):
+                if session.is_ready:
+                    self._inbox.append(message)
+                    continue
+                self.send(session.greet(message))
+                if session.is_over:
+                    self.close()
+                    return
+        except RemoteProtocolError as exc:
+            _log.info("%s: closed: %s", session.origin, exc)
+            self.close()
+            return
+        if self._inbox and not self._is_scheduled:
+            self._answer_some()
+
+    def pause_writing(self) -> None:
+        """Stop answering: the client does not read."""
+        self._blocked_since_mono_s = self._clock()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on answering."""
+        self._blocked_since_mono_s = None
+        self._schedule()
+
+    def eof_received(self) -> bool:
+        """Close after what is pending, as the client wants nothing more."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything."""
+        self._inbox.clear()
+        for call in self._waiting_calls:
+            call.cancel()
+        self._host.subscriptions.leave(self)
+        self._host.closed(self)
+        if exc is not None:
+            _log.debug("%s: lost: %s", self.session.origin, exc)
+
+    # Subscriber
+
+    def pending_bytes(self) -> int:
+        """Return what was written and not yet taken by the kernel."""
+        return self.transport.get_write_buffer_size()
+
+    def send(self, frame: bytes) -> None:
+        """Write."""
+        if not self.transport.is_closing():
+            self.transport.write(frame)
+
+    def drop(self, reason: str) -> None:
+        """Close at once, discarding what is pending."""
+        _log.info("%s: closed: %s", self.session.origin, reason)
+        self.transport.abort()
+
+    # Caller
+
+    @property
+    def role(self) -> Role:
+        """The role that was granted."""
+        return self.session.role
+
+    @property
+    def label(self) -> str:
+        """How the log names the client."""
+        token = self.session.token_name
+        return f"{self.session.origin} with token {token}" if token else str(self.session.origin)
+
+    def subscribe(self, topic: str, interval_s: float) -> int:
+        """Join a stream; see ``Caller``."""
+        if len(self._streams) >= self._limits.max_subscriptions:
+            raise RpcError(
+                ErrorCode.BUSY, f"more than {len(self._streams)} subscriptions", "end one with unsubscribe"
+            )
+        # Tenths, so that clients share groups.
+        interval_s = max(self._limits.min_interval_s, round(interval_s, 1))
+        group = self._host.subscriptions.group(topic, interval_s)
+        if group is None:
+            raise RpcError(
+                ErrorCode.BUSY, "too many different intervals are subscribed to", "choose a common one: 1 s"
+            )
+        self._streams.add(group.id)
+        self._after_reply.append(lambda: group.join(self))
+        return group.id
+
+    def unsubscribe(self, stream: int) -> bool:
+        """Leave a stream; see ``Caller``."""
+        self._streams.discard(stream)
+        return self._host.subscriptions.leave(self, stream)
+
+    # What the server asks
+
+    def close(self) -> None:
+        """Write what is pending, then close; the server's sweep aborts who does not take it."""
+        if self._closing_since_mono_s is None:
+            self._closing_since_mono_s = self._clock()
+            self._inbox.clear()
+            self.transport.close()
+
+    def check(self, now_mono_s: float) -> None:
+        """Close who was silent or deaf for too long."""
+        limits = self._limits
+        if self._closing_since_mono_s is not None:
+            if now_mono_s - self._closing_since_mono_s > limits.handshake_timeout_s:
+                self.transport.abort()
+        elif not self.session.is_ready:
+            if now_mono_s - self._active_mono_s > limits.handshake_timeout_s:
+                self.drop(f"no session within {limits.handshake_timeout_s:g} s")
+        elif self._blocked_since_mono_s is not None:
+            if now_mono_s - self._blocked_since_mono_s > limits.slow_subscriber_timeout_s:
+                self.drop(f"read nothing for {limits.slow_subscriber_timeout_s:g} s")
+        elif not self._streams and not self._waiting_calls:
+            if now_mono_s - self._active_mono_s > limits.idle_timeout_s:
+                _log.debug("%s: closed: idle", self.session.origin)
+                self.close()
+
+    # Calls
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_scheduled = False
+        self._answer_some()
+
+    def _answer_some(self) -> None:
+        """Answer calls until there are none, the client is deaf, or others must have their turn."""
+        now = self._active_mono_s = self._clock()
+        answers: list[bytes] = []
+        size = 0
+        try:
+            for _ in range(CALLS_PER_PASS):
+                if not self._inbox or self._blocked_since_mono_s is not None:
+                    break
+                answer = self._answer(self._inbox.popleft(), now)
+                answers.append(answer)
+                size += len(answer)
+                if size > _COALESCE_BYTES or self._after_reply:
+                    self._flush(answers)
+                    size = 0
+        except RemoteProtocolError as exc:
+            _log.info("%s: closed: %s", self.session.origin, exc)
+            self._flush(answers)
+            self.close()
+            return
+        self._flush(answers)
+        if self.session.is_over:
+            self.drop("went on calling though it was told that it is too fast")
+        elif self._blocked_since_mono_s is None:
+            if self._inbox:
+                self.transport.pause_reading()
+                self._schedule()
+            else:
+                self.transport.resume_reading()
+
+    def _flush(self, answers: list[bytes]) -> None:
+        if answers:
+            self.send(b"".join(answers))
+            answers.clear()
+        while self._after_reply:
+            self._after_reply.pop(0)()
+
+    def _answer(self, message: Message, now_mono_s: float) -> bytes:
+        """Return the answer, or nothing yet for a call that has to wait."""
+        answer = self.session.answer(message, self, now_mono_s)
+        if isinstance(answer, bytes):
+            return answer
+        if len(self._waiting_calls) >= _MAX_WAITING_CALLS:
+            if isinstance(answer, Coroutine):
+                answer.close()
+            return encode_error(
+                cast("Request", message).id,
+                RpcError(ErrorCode.BUSY, "too many calls are waiting", "wait for their answers"),
+            )
+        call = self._host.spawn(self._send_when_done(answer), f"call[{self.session.origin}]")
+        self._waiting_calls.add(call)
+        call.add_done_callback(self._waiting_calls.discard)
+        return b""
+
+    async def _send_when_done(self, answer: Awaitable[bytes]) -> None:
+        self.send(await answer)
+        self._active_mono_s = self._clock()
