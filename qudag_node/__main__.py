@@ -59,9 +59,9 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _id(arguments: Namespace) -> int:
-    from qudag_node.node.run import identity_lines
+    from qudag_node.node.identify import identity_lines
 
-    for line in identity_lines(_load(arguments)):
+    for line in identity_lines(_load(arguments), os.environ):
         print(line)
     return 0
 
@@ -104,7 +104,7 @@ def _places(arguments: Namespace) -> tuple[Path, Path, bool]:
 
     name = arguments.name or os.environ.get("QUDAG_NODE_NAME") or ProcessConfig().name
     ProcessConfig(name=name)  # refuses a name that would lead out of the directory of data directories
-    directory = data_directory(arguments, os.environ) or data_dir(name, os.environ)
+    directory = data_directory(arguments, os.environ) or Path(data_dir(name, os.environ))
     named = arguments.config or os.environ.get("QUDAG_CONFIG")
     return directory.absolute(), Path(named) if named else directory / "config.toml", bool(named)
 

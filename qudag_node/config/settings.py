@@ -80,9 +80,7 @@ class ProcessConfig:
                 f"{self.name!r} is not 1 to 64 letters, digits, '_' and '.', the first no dot",
             )
         if not _NAME.fullmatch(self.network):
-            raise ConfigError(
-                "node.network", f"{self.network!r} is not 1 to 64 letters, digits, '_' and '.'"
-            )
+            raise ConfigError("node.network", f"{self.network!r} is not 1 to 64 letters, digits, '_' and '.'")
         _positive("node.stop_timeout_s", self.stop_timeout_s)
 
 

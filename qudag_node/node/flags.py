@@ -45,7 +45,10 @@ def parser() -> argparse.ArgumentParser:
     log = _command(commands, "log", "print the node's log")
     log.add_argument("-f", "--follow", action="store_true", help="go on with new lines until interrupted")
     log.add_argument(
-        "--level", choices=("debug", "info", "warning", "error"), default="debug", help="the least level shown"
+        "--level",
+        choices=("debug", "info", "warning", "error"),
+        default="debug",
+        help="the least level shown",
     )
     log.add_argument("--lines", type=_count, default=50, metavar="N", help="past lines to begin with (50)")
     return top
@@ -94,7 +97,7 @@ _SETTINGS: dict[str, tuple[str, str]] = {
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # noqa: SLF001  # argparse names it no other way
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # argparse names it no other way
     name: str,
     summary: str,
 ) -> argparse.ArgumentParser:
@@ -112,7 +115,10 @@ def _command(
     )
     command.add_argument("--config", metavar="FILE", help="settings file (DIR/config.toml, or $QUDAG_CONFIG)")
     command.add_argument(
-        "--set", action="append", metavar="KEY=VALUE", help="any setting of `qudag config show`; may be repeated"
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        help="any setting of `qudag config show`; may be repeated",
     )
     return command
 
@@ -153,7 +159,12 @@ def _add_start(start: argparse.ArgumentParser) -> None:
         choices=("path", "not-of-path", "off"),
         help="whether the kernel's TCP figures describe the path; not where a relay ends TCP (path)",
     )
-    add("--lab-parent-fd", type=int, metavar="FD", help="for the lab: stop when the writer of this pipe is gone")
+    add(
+        "--lab-parent-fd",
+        type=int,
+        metavar="FD",
+        help="for the lab: stop when the writer of this pipe is gone",
+    )
     add("--lab-faults", action="store_const", const=True, help="for the lab: allow the faults it asks for")
 
 

@@ -19,7 +19,9 @@ class LevelFilter:
     """Lets lines of a level or above pass, and what follows such a line (a traceback) with it."""
 
     def __init__(self, level: str) -> None:
-        self._names = {name.upper() for name, number in LEVELS.items() if number >= LEVELS[level]} | {"CRITICAL"}
+        self._names = {name.upper() for name, number in LEVELS.items() if number >= LEVELS[level]} | {
+            "CRITICAL"
+        }
         self._passing = True
 
     def passes(self, line: str) -> bool:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -120,7 +120,10 @@ class BoundedFileHandler(logging.Handler):
     def _rotate(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
-        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._backups))]
+        names = [
+            self._path,
+            *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._backups)),
+        ]
         for newer, older in zip(reversed(names[:-1]), reversed(names[1:]), strict=True):
             if newer.exists():
                 newer.replace(older)
@@ -128,29 +131,28 @@ class BoundedFileHandler(logging.Handler):
 
 
 class LogRing(logging.Handler):
-    """Keeps the newest lines in memory and hands each to whoever follows.
-
-    Attributes:
-        followers: Called with (level, line) for every record; must not log.
-    """
+    """Keeps the newest lines in memory, numbered from 1, for clients that read or follow the log."""
 
     def __init__(self, capacity: int = RING_LINES) -> None:
         super().__init__()
-        self.followers: set[Callable[[int, str], None]] = set()
         self._lines: deque[tuple[int, str]] = deque(maxlen=capacity)
+        self._written = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record's line."""
-        line = self.format(record)
-        self._lines.append((record.levelno, line))
-        for follow in tuple(self.followers):
-            follow(record.levelno, line)
+        self._lines.append((record.levelno, self.format(record)))
+        self._written += 1
 
     def newest(self, count: int, *, level: str = "debug") -> list[str]:
         """Return up to ``count`` newest lines of ``level`` or above, oldest first."""
         least = LEVELS[level]
         found = islice((line for number, line in reversed(self._lines) if number >= least), count)
         return list(found)[::-1]
+
+    def after(self, sequence: int) -> tuple[int, list[str]]:
+        """Return the newest line's number, and the kept lines after the given one."""
+        missing = min(self._written - sequence, len(self._lines))
+        return self._written, [line for _, line in islice(self._lines, len(self._lines) - missing, None)]
 
 
 def stderr_is_the_journal(environ: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""The MessagePack-RPC server: sessions, access control, limits, subscriptions. Knows no sections of statistics."""
+"""The MessagePack-RPC server: sessions, access, limits, streams. It knows no section of the statistics."""
 
 from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.server import RpcServer, ServerTls

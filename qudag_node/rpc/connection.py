@@ -220,10 +220,13 @@ class Connection(asyncio.Protocol):
         elif self._blocked_since_mono_s is not None:
             if now_mono_s - self._blocked_since_mono_s > limits.slow_subscriber_timeout_s:
                 self.drop(f"read nothing for {limits.slow_subscriber_timeout_s:g} s")
-        elif not self._streams and not self._waiting_calls:
-            if now_mono_s - self._active_mono_s > limits.idle_timeout_s:
-                _log.debug("%s: closed: idle", self.session.origin)
-                self.close()
+        elif self._is_idle and now_mono_s - self._active_mono_s > limits.idle_timeout_s:
+            _log.debug("%s: closed: idle", self.session.origin)
+            self.close()
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._streams and not self._waiting_calls
 
     # Calls
 

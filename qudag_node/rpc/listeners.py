@@ -163,7 +163,9 @@ def _checked(text: str) -> TcpAddress | TlsAddress:
         case TcpAddress() | TlsAddress():
             return address
         case _:
-            raise ConfigError("rpc.listen", f"{text!r} is neither tcp:// nor tls://; the socket is always there")
+            raise ConfigError(
+                "rpc.listen", f"{text!r} is neither tcp:// nor tls://"
+            )
 
 
 def _is_loopback(host: str) -> bool:

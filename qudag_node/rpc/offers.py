@@ -83,7 +83,11 @@ class OffersHistory(Protocol):
     """The past."""
 
     def history(
-        self, series: Sequence[str] | None, from_unix_s: float | None, to_unix_s: float | None, step_s: float | None
+        self,
+        series: Sequence[str] | None,
+        from_unix_s: float | None,
+        to_unix_s: float | None,
+        step_s: float | None,
     ) -> Document:
         """Return points of some series; without series, what there is."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from qudag_node.wire.errors import ErrorCode, RpcError
@@ -19,7 +19,7 @@ class Params:
 
     __slots__ = ("_values",)
 
-    def __init__(self, params: list[dict[str, object]]) -> None:
+    def __init__(self, params: Sequence[Mapping[str, object]]) -> None:
         self._values: Mapping[str, object] = params[0] if params else {}
 
     def text(self, name: str, default: str | None = None, *, longest: int = 512) -> str:
@@ -32,9 +32,9 @@ class Params:
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         """Return one of a few texts."""
         value = self._values.get(name, default)
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise _bad(name, f"one of {', '.join(choices)}")
-        return cast("str", value)
+        return value
 
     def whole(self, name: str, default: int | None = None, *, least: int = 0, most: int = 1 << 53) -> int:
         """Return a whole number."""
@@ -61,14 +61,22 @@ class Params:
         value = self._values.get(name)
         if value is None:
             return None
-        if not isinstance(value, list) or len(value) > most or not all(isinstance(each, str) for each in value):
+        if (
+            not isinstance(value, list)
+            or len(value) > most
+            or not all(isinstance(each, str) for each in value)
+        ):
             raise _bad(name, f"a list of up to {most} texts")
         return tuple(cast("list[str]", value))
 
     def binaries(self, name: str, *, most: int) -> list[bytes]:
         """Return a list of binary values."""
         value = self._values.get(name)
-        if not isinstance(value, list) or len(value) > most or not all(isinstance(each, bytes) for each in value):
+        if (
+            not isinstance(value, list)
+            or len(value) > most
+            or not all(isinstance(each, bytes) for each in value)
+        ):
             raise _bad(name, f"a list of up to {most} binary values")
         return cast("list[bytes]", value)
 

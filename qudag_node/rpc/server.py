@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class RpcServer:
 
     Attributes:
         addresses: Where it listens, once started; ports as the kernel gave them.
+        socket_path: The Unix socket's name.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class RpcServer:
         self._config = config
         self._card = card
         self._tokens = tokens
-        self._socket_path = socket_path
+        self.socket_path = socket_path
         self._tls = tls
         self._clock = clock
         self._dispatcher = Dispatcher(node)
         self._failures = FailureLimiter(config.failures_per_minute)
         self._connections: set[Connection] = set()
+        self._nobody = asyncio.Event()
+        self._nobody.set()
         self._count_by_address: Counter[str] = Counter()
         self._viewer_group: int | None = None
         self._unix: UnixListener | None = None
@@ -124,11 +128,12 @@ class RpcServer:
         self._stop_listening()
         for connection in tuple(self._connections):
             connection.close()
-        deadline = self._clock() + _STOP_GRACE_S
-        while self._connections and self._clock() < deadline:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await self._nobody.wait()
         for connection in tuple(self._connections):
             connection.transport.abort()
+        # Aborted connections are told of their end in the loop's next pass.
         await asyncio.sleep(0)
 
     def close_token(self, name: str) -> None:
@@ -149,6 +154,7 @@ class RpcServer:
         origin, role, refusal = self._origin_of(connection)
         refusal = refusal or self._limit_reached(origin)
         self._connections.add(connection)
+        self._nobody.clear()
         self._count_by_address[origin.address] += 1
         if refusal is not None and len(self._connections) > self._config.max_clients + _TOLD_OVER_LIMIT:
             connection.transport.abort()
@@ -172,6 +178,8 @@ class RpcServer:
     def closed(self, connection: Connection) -> None:
         """Forget a client."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._nobody.set()
         address = connection.session.origin.address
         self._count_by_address[address] -= 1
         if self._count_by_address[address] <= 0:
@@ -192,7 +200,11 @@ class RpcServer:
             credentials = peer_credentials(connection.transport.get_extra_info("socket"))
         except OSError as exc:
             unknown = Origin(transport="unix", address="unknown user")
-            return unknown, None, RpcError(ErrorCode.FORBIDDEN, f"the kernel does not tell who you are: {exc}")
+            return (
+                unknown,
+                None,
+                RpcError(ErrorCode.FORBIDDEN, f"the kernel does not tell who you are: {exc}"),
+            )
         origin = Origin(transport="unix", address=f"uid {credentials.user_id}")
         role = role_of(credentials, self._viewer_group)
         if role is not None:
@@ -211,10 +223,14 @@ class RpcServer:
     def _limit_reached(self, origin: Origin) -> RpcError | None:
         if origin.transport != "unix" and self._failures.refuses(origin.address, self._clock()):
             return RpcError(
-                ErrorCode.RATE_LIMITED, "too many failed authentications", "wait a minute, then use a valid token"
+                ErrorCode.RATE_LIMITED,
+                "too many failed authentications",
+                "wait a minute, then use a valid token",
             )
         if len(self._connections) >= self._config.max_clients:
-            return RpcError(ErrorCode.BUSY, f"{self._config.max_clients} clients are connected already", "try later")
+            return RpcError(
+                ErrorCode.BUSY, f"{self._config.max_clients} clients are connected already", "try later"
+            )
         if self._count_by_address[origin.address] >= self._config.max_clients_per_address:
             return RpcError(
                 ErrorCode.BUSY,
@@ -229,9 +245,9 @@ class RpcServer:
     # Listeners
 
     async def _listen_unix(self) -> None:
-        self._unix = UnixListener(self._socket_path, group=self._viewer_group)
+        self._unix = UnixListener(self.socket_path, group=self._viewer_group)
         await self._serve(self._unix.socket, "unix", None)
-        self.addresses = (str(UnixAddress(str(self._socket_path))),)
+        self.addresses = (str(UnixAddress(str(self.socket_path))),)
 
     async def _listen_tcp(self, address: TcpAddress | TlsAddress) -> None:
         listener = bind_tcp(address)

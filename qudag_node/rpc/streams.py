@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qudag_node.rpc.offers import Document, Offers, OffersRecords, OffersStatistics
 from qudag_node.rpc.subscriptions import Stream
 from qudag_node.wire.framing import Notification, encode
@@ -81,5 +83,9 @@ class LogStream:
 
 def make_stream(node: Offers, topic: str, id_: int) -> Stream:
     """Return a new stream of a topic, which is one of ``methods.streams.TOPICS``."""
-    streams = {"stats": StatisticsStream, "events": EventStream, "log": LogStream}
+    streams: dict[str, Callable[[Offers, int], Stream]] = {
+        "stats": StatisticsStream,
+        "events": EventStream,
+        "log": LogStream,
+    }
     return streams[topic](node, id_)

@@ -29,7 +29,7 @@ class TlsShell(asyncio.Protocol):
 
     def __init__(self, inner: Connection, context: ssl.SSLContext) -> None:
         self._inner = inner
-        self._channel = TlsChannel(context, is_server=True, alpn=None)
+        self._channel = TlsChannel(context, is_server=True)
         self._raw: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -133,7 +133,7 @@ class TokenStore:
 def _read(path: Path) -> list[Token]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with open(descriptor, "rb") as stream:
+        with os.fdopen(descriptor, "rb") as stream:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
             data = stream.read(1_048_576)
     except FileNotFoundError:
@@ -141,7 +141,9 @@ def _read(path: Path) -> list[Token]:
     except OSError as exc:
         raise DataDirectoryError(f"{path}: cannot be read ({exc.strerror})") from exc
     if mode & 0o077:
-        raise DataDirectoryError(f"{path}: others may read the tokens (mode {mode:04o}); run: chmod 600 {path}")
+        raise DataDirectoryError(
+            f"{path}: others may read the tokens (mode {mode:04o}); run: chmod 600 {path}"
+        )
     try:
         return _parse(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from qudag_node.overlay.certificate import certificate_of, server_context
+from qudag_node.overlay.identity import Identity
+
 from qudag_node.config import RpcConfig
 from qudag_node.errors import AmbiguousError, NotFoundError, PeerRefusedError
-from qudag_node.overlay.certificate import certificate_of, client_context, server_context
-from qudag_node.overlay.identity import Identity
 from qudag_node.rpc import Document, RpcServer, ServerTls, TokenStore
 from qudag_node.wire.addresses import TcpAddress, TlsAddress, UnixAddress, parse_address
-from qudag_node.wire.framing import Message, Notification, Request, Response
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import ClientSession, Failed, NodeCard, Notified, Ready, Reply
 
@@ -61,7 +61,11 @@ class FixedNode:
         return {"nodes": [], "links": []}
 
     def history(
-        self, series: Sequence[str] | None, from_unix_s: float | None, to_unix_s: float | None, step_s: float | None
+        self,
+        series: Sequence[str] | None,
+        from_unix_s: float | None,
+        to_unix_s: float | None,
+        step_s: float | None,
     ) -> Document:
         return self._called("history", series, from_unix_s, to_unix_s, step_s)
 
@@ -166,7 +170,9 @@ def config_with(**values: Any) -> RpcConfig:
 class Client:
     """One connection that speaks bytes, and a session on it where a test wants one."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: ClientSession) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: ClientSession
+    ) -> None:
         self.reader = reader
         self.writer = writer
         self.session = session
@@ -240,16 +246,16 @@ async def connected(
         if context is not None:
             certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     client = Client(
-        reader, writer, ClientSession("test", token, address.transport, certificate, expected_id=IDENTITY.peer_id)
+        reader,
+        writer,
+        ClientSession("test", token, address.transport, certificate, expected_id=IDENTITY.peer_id),
     )
     try:
         yield client
     finally:
         writer.close()
-        try:
+        with suppress(OSError):
             await writer.wait_closed()
-        except OSError:
-            pass
 
 
 def rpc_client_context() -> Any:

@@ -1,0 +1,1 @@
+"""The node as a program: its composition root, files, log and signals."""

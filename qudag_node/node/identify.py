@@ -1,0 +1,97 @@
+"""``qudag id``: PEERID@HOST:PORT for every address at which a peer may find this node."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from qudag_node.config import LoadedConfig
+from qudag_node.errors import DataDirectoryError
+from qudag_node.overlay.identity import load_or_create_identity
+from qudag_node.wire.errors import WireError
+from qudag_node.wire.paths import socket_path
+from qudag_node.wire.session import ClientSession, Failed, Reply
+
+__all__ = ["identity_lines"]
+
+_ANSWER_TIMEOUT_S = 3.0
+
+
+def identity_lines(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines to give to a peer; the identity is made if there is none yet.
+
+    Raises:
+        NodeError: The key is damaged or cannot be written.
+    """
+    overlay = loaded.config.overlay
+    directory = loaded.config.node.data_dir
+    assert directory is not None, "the command line fills it in"  # noqa: S101
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise DataDirectoryError(f"{directory}: cannot be made: {exc.strerror}") from exc
+    identity = load_or_create_identity(directory)
+    addresses = overlay.advertise or _listening(directory, environ) or overlay.listen
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        reachable = _reachable_host(host.strip("[]"))
+        if port == "0":
+            _say(f"{address}: the port is known while the node runs")
+        elif reachable is None:
+            _say(f"{address}: set overlay.advertise to the address that peers reach this host at")
+        else:
+            yield f"{identity.peer_id}@{reachable}:{port}"
+
+
+def _say(text: str) -> None:
+    print(f"qudag id: {text}", file=sys.stderr)  # noqa: T201  # stderr is talk
+
+
+def _listening(directory: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where the running node of this directory listens; nothing if none answers."""
+    session = ClientSession("qudag id")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+            channel.settimeout(_ANSWER_TIMEOUT_S)
+            channel.connect(socket_path(directory, environ))
+            channel.sendall(session.start())
+            _, call = session.call("status")
+            channel.sendall(call)
+            while data := channel.recv(65_536):
+                for event in session.receive(data):
+                    if isinstance(event, Reply):
+                        return tuple(cast("dict[str, list[str]]", event.result)["listen"])
+                    if isinstance(event, Failed):
+                        return ()
+    except (OSError, WireError):
+        return ()
+    return ()
+
+
+def _reachable_host(host: str) -> str | None:
+    """Return what a peer can dial: for a wildcard the address this host uses towards the world."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        found = _own_address(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+        if found is None:
+            return None
+        address = found
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _own_address(family: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # Connecting a datagram socket sends nothing; it only asks the kernel which way it would go.
+    somewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((somewhere, 9))
+            return ipaddress.ip_address(probe.getsockname()[0])
+    except OSError:
+        return None

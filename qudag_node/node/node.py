@@ -1,0 +1,104 @@
+"""The composition root: makes the parts of a node, starts them in order, keeps them running, stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from qudag_node import __version__
+from qudag_node.config import LoadedConfig
+from qudag_node.metrics import MetricsCollector
+from qudag_node.node.logs import LogRing
+from qudag_node.node.loop import sample_lag, settle_garbage_collector
+from qudag_node.node.offers import NodeOffers
+from qudag_node.node.runtime_link import RuntimeLink
+from qudag_node.overlay.certificate import certificate_of, server_context
+from qudag_node.overlay.events import EventLog
+from qudag_node.overlay.frames import FRAME_NAMES
+from qudag_node.overlay.identity import load_or_create_identity
+from qudag_node.rpc import RpcServer, ServerTls, TokenStore
+from qudag_node.wire.paths import running_link, socket_path
+from qudag_node.wire.session import NodeCard
+
+__all__ = ["Node"]
+
+_log = logging.getLogger(__name__)
+
+
+class Node:
+    """One node. ``run`` is all of its life: cancelling it, at any point, is how it is stopped."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        log_ring: LogRing,
+        environ: Mapping[str, str],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._loaded = loaded
+        self._log_ring = log_ring
+        self._environ = environ
+        self._stop = stop
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Start, call ``ready`` with one line, run until cancelled.
+
+        Raises:
+            NodeError: It could not start.
+        """
+        async with AsyncExitStack() as parts:
+            tasks = await parts.enter_async_context(asyncio.TaskGroup())
+            await self._start(parts, tasks, ready)
+            await asyncio.get_running_loop().create_future()
+
+    async def _start(
+        self, parts: AsyncExitStack, tasks: asyncio.TaskGroup, ready: Callable[[str], None]
+    ) -> None:
+        config = self._loaded.config
+        directory = config.node.data_dir
+        assert directory is not None, "the command line fills it in"  # noqa: S101
+        identity = load_or_create_identity(directory)
+        collector = MetricsCollector(
+            message_types=tuple(FRAME_NAMES),
+            max_peers=config.metrics.max_peers,
+            recording=config.metrics.recording,
+        )
+        events = EventLog(time)
+        tokens = TokenStore(directory)
+        offers = NodeOffers(
+            loaded=self._loaded,
+            identity=identity,
+            collector=collector,
+            events=events,
+            log_ring=self._log_ring,
+            tokens=tokens,
+            stop=self._stop,
+        )
+        server = RpcServer(
+            config.rpc,
+            offers,
+            NodeCard(identity.peer_id, config.node.name, __version__, config.node.network),
+            tokens,
+            socket_path=Path(socket_path(directory, self._environ)),
+            tls=ServerTls(server_context(identity), certificate_of(identity)),
+            clock=time.monotonic,
+        )
+        offers.server = server
+        tokens.bake_cookie(time.time())
+        parts.callback(tokens.remove_cookie)
+        await server.start()
+        parts.push_async_callback(server.stop)
+        link = RuntimeLink(Path(running_link(config.node.name, self._environ)))
+        link.make(server.socket_path)
+        parts.callback(link.remove)
+        tasks.create_task(server.run(), name="rpc")
+        tasks.create_task(sample_lag(collector.record_loop_lag, time.monotonic), name="loop lag")
+        settle_garbage_collector()
+        where = " ".join(server.addresses)
+        _log.info("%s %s started, pid %d: %s", config.node.name, identity.peer_id, os.getpid(), where)
+        ready(f"{config.node.name} {identity.peer_id} is ready: {where}")

@@ -1,0 +1,323 @@
+"""Nodes as processes: how they start, what they leave behind, and one clear line for what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.nodes import NodeProcess, environment, run, running, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _own_home(home: Path) -> None:
+    """No node of a test ever sees the user's directories."""
+
+
+def leftovers(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} - {"identity.key", "lock", "node.log", "tokens.json"}
+
+
+def test_a_node_is_ready_serves_its_socket_and_leaves_nothing_but_its_identity(
+    tmp_path: Path, home: Path
+) -> None:
+    directory = tmp_path / "d"
+    with running(directory, "--name", "peer1") as node:
+        assert node.ready_line.startswith("peer1 12D3KooW")
+        assert f"unix:{node.socket}" in node.ready_line
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert stat.S_IMODE((directory / "rpc.cookie").stat().st_mode) == 0o600
+        link = home / "run" / "qudag" / "peer1.sock"
+        assert link.readlink() == node.socket
+        assert node.stop() == 0
+        assert not link.is_symlink()
+    assert leftovers(directory) == set()
+
+
+def test_ctrl_c_ends_a_node_with_130(tmp_path: Path) -> None:
+    with running(tmp_path / "d") as node:
+        assert node.stop(signal.SIGINT) == 130
+
+
+def test_a_lost_terminal_ends_a_node(tmp_path: Path) -> None:
+    with running(tmp_path / "d") as node:
+        assert node.stop(signal.SIGHUP) == 0
+
+
+def test_a_second_node_on_one_directory_names_the_first(tmp_path: Path) -> None:
+    with running(tmp_path / "d") as node:
+        second = run("start", "--data-dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0")
+        assert second.returncode == 1
+        assert second.stderr.count("\n") == 1
+        assert f"pid {node.process.pid}" in second.stderr
+        assert node.socket.exists()
+        assert node.stop() == 0
+
+
+def test_after_kill_9_the_next_start_cleans_up(tmp_path: Path, home: Path) -> None:
+    directory = tmp_path / "d"
+    with running(directory, "--name", "peer1") as node:
+        identity = node.ready_line.split()[1]
+        cookie = (directory / "rpc.cookie").read_text()
+        node.process.kill()
+        node.process.wait()
+    assert {"rpc.sock", "rpc.cookie"} <= leftovers(directory)
+    with running(directory, "--name", "peer1") as node:
+        assert node.ready_line.split()[1] == identity
+        assert (directory / "rpc.cookie").read_text() != cookie
+        assert (home / "run/qudag/peer1.sock").readlink() == node.socket
+        assert node.stop() == 0
+    assert leftovers(directory) == set()
+
+
+def test_a_path_too_long_for_a_socket_is_bound_in_the_runtime_directory(tmp_path: Path, home: Path) -> None:
+    directory = tmp_path / ("long" * 30)
+    with running(directory) as node:
+        path = Path(node.ready_line.split("unix:")[1].split()[0])
+        assert path.parent == home / "run" / "qudag"
+        assert path.is_socket()
+        assert node.stop() == 0
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_an_rpc_port_in_use_is_one_line(tmp_path: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed = run(
+            "start",
+            "--data-dir",
+            str(tmp_path / "d"),
+            "--listen",
+            "127.0.0.1:0",
+            "--rpc",
+            f"{scheme}://127.0.0.1:{port}",
+        )
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert f"{port}: the port is in use" in failed.stderr
+    assert leftovers(tmp_path / "d") == set()
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        pytest.param(
+            ["--rpc", "tcp://192.0.2.1:1"], "plain TCP is served on loopback only", id="tcp beyond loopback"
+        ),
+        pytest.param(
+            ["--rpc", "tcp://example.org:1"], "plain TCP is served on loopback only", id="tcp on a name"
+        ),
+        pytest.param(["--rpc", "unix:/x"], "neither tcp://", id="unix as rpc"),
+        pytest.param(["--rpc", "tls://127.0.0.1"], "rpc.listen", id="no port"),
+        pytest.param(["--set", "rpc.viewer_group=no-such-group"], "no group 'no-such-group'", id="group"),
+        pytest.param(["--set", "overlay.max_link=1"], "the nearest is 'overlay.max_links'", id="misspelt"),
+        pytest.param(["--set", "x"], "is not KEY=VALUE", id="no value"),
+        pytest.param(["--name", "../x"], "letters, digits", id="name"),
+        pytest.param(["--config", "/no/such/file"], "no such file", id="config file"),
+        pytest.param(["--lab-parent-fd", "999"], "999", id="descriptor"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path: Path, flags: list[str], part: str) -> None:
+    failed = run("start", "--data-dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0", *flags)
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert part in failed.stderr
+
+
+def test_an_unknown_flag_is_exit_2(tmp_path: Path) -> None:
+    assert run("start", "--data-dir", str(tmp_path), "--listn", "x").returncode == 2
+
+
+def test_a_misspelt_key_names_file_key_and_nearest(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    file = tmp_path / "d" / "config.toml"
+    file.write_text("[overlay]\nmax_link = 3\n")
+    failed = run("start", "--data-dir", str(tmp_path / "d"))
+    assert failed.returncode == 2
+    for part in (str(file), "overlay.max_link", "'max_links'"):
+        assert part in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [
+        (lambda key: key.write_text("nonsense"), "damaged"),
+        (lambda key: key.chmod(0o644), "chmod 600"),
+    ],
+    ids=["damaged", "readable by others"],
+)
+def test_a_bad_key_file_is_one_line(tmp_path: Path, damage: object, part: str) -> None:
+    assert callable(damage)
+    with running(tmp_path / "d") as node:
+        node.stop()
+    damage(tmp_path / "d" / "identity.key")
+    failed = run("start", "--data-dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0")
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert part in failed.stderr
+    assert leftovers(tmp_path / "d") == set()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    failed = run("start", "--data-dir", str(tmp_path / "file" / "d"), "--listen", "127.0.0.1:0")
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in failed.stderr
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size=16k,mode=700 none "$1" && dd if=/dev/zero of="$1/filler" bs=1k 2>/dev/null
+shift
+exec "$@"
+"""
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    in_namespace = ["unshare", "-Urm", "sh", "-c", SMALL_DISK, "sh", str(full)]
+    if subprocess.run([*in_namespace, "true"], capture_output=True).returncode:
+        pytest.skip("no unprivileged mount namespace here")
+    failed = subprocess.run(
+        [*in_namespace, *NodeCommand.start(full / "d")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert "disk is full" in failed.stderr or "No space left" in failed.stderr
+
+
+class NodeCommand:
+    @staticmethod
+    def start(directory: Path) -> list[str]:
+        from tests.integration.nodes import command
+
+        return [*command("start", "--data-dir", str(directory), "--listen", "127.0.0.1:0")]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5])
+def test_sigterm_during_the_start_leaves_no_debris(tmp_path: Path, delay_s: float) -> None:
+    node = NodeProcess(tmp_path / "d", "--rpc", "tcp://127.0.0.1:0")
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            node.process.wait(delay_s)
+        # Before Python runs our code a signal ends it as any program.
+        assert node.stop() in {0, -signal.SIGTERM}
+    finally:
+        node.end()
+    if (tmp_path / "d").exists():
+        assert leftovers(tmp_path / "d") == set()
+
+
+def test_a_node_of_a_lab_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    node = NodeProcess(tmp_path / "d", "--lab-parent-fd", str(read_end), pass_fds=(read_end,))
+    try:
+        node.wait_ready()
+        os.close(read_end)
+        os.close(write_end)
+        code, _ = node.finish()
+        assert code == 0
+    finally:
+        node.end()
+    assert leftovers(tmp_path / "d") == set()
+
+
+def test_systemd_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        with running(tmp_path / "d", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as node:
+            assert manager.recv(256) == b"READY=1"
+            node.stop()
+            assert manager.recv(256) == b"STOPPING=1"
+
+
+def test_the_journal_gets_levels_and_no_file_is_written(tmp_path: Path) -> None:
+    journal, inherited = socket.socketpair()
+    with journal, inherited:
+        status = os.fstat(inherited.fileno())
+        process = subprocess.Popen(
+            NodeCommand.start(tmp_path / "d"),
+            stderr=inherited,
+            env=environment({"INVOCATION_ID": "x", "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}),
+        )
+        inherited.close()
+        journal.settimeout(30)
+        said = b""
+        while b"started" not in said:
+            said += journal.recv(4096)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert said.startswith(b"<6>node.")
+    assert not (tmp_path / "d" / "node.log").exists()
+
+
+def test_the_log_is_printed_and_followed_across_a_rotation(tmp_path: Path) -> None:
+    with running(tmp_path / "d"):
+        shown = run("log", "--data-dir", str(tmp_path / "d"), "--lines", "1")
+        assert shown.returncode == 0
+        assert "started, pid" in shown.stdout
+        assert run("log", "--data-dir", str(tmp_path / "d"), "--level", "error").stdout == ""
+    missing = run("log", "--data-dir", str(tmp_path / "none"))
+    assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_id_prints_what_a_peer_needs(tmp_path: Path) -> None:
+    before = run("id", "--data-dir", str(tmp_path / "d"), "--set", "overlay.advertise=192.0.2.7:8000")
+    assert before.returncode == 0
+    with running(tmp_path / "d") as node:
+        assert before.stdout == f"{node.ready_line.split()[1]}@192.0.2.7:8000\n"
+        port = run("id", "--data-dir", str(tmp_path / "d")).stdout.strip().rpartition(":")[2]
+        assert port != "0"
+
+
+def test_config_shows_values_with_their_sources_and_begins_a_file_once(tmp_path: Path) -> None:
+    directory = tmp_path / "d"
+    file = directory / "config.toml"
+    assert run("config", "path", "--data-dir", str(directory)).stdout == f"{file}\n"
+    assert run("config", "init", "--data-dir", str(directory)).returncode == 0
+    assert "#max_links = 128" in file.read_text()
+    file.write_text("[overlay]\nmax_links = 7\n")
+    again = run("config", "init", "--data-dir", str(directory))
+    assert again.returncode == 1
+    assert file.read_text() == "[overlay]\nmax_links = 7\n"
+    shown = run("config", "show", "--data-dir", str(directory), environ={"QUDAG_LOG_LEVEL": "debug"}).stdout
+    assert f"max_links = 7  # {file}" in shown
+    assert 'level = "debug"  # QUDAG_LOG_LEVEL' in shown
+    assert "max_hops = 16  # default" in shown
+
+
+def test_a_log_without_a_reader_ends_silently(tmp_path: Path) -> None:
+    with running(tmp_path / "d"):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        from tests.integration.nodes import command
+
+        ended = subprocess.run(
+            command("log", "--data-dir", str(tmp_path / "d")),
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_ready_means_that_the_socket_answers(tmp_path: Path) -> None:
+    with running(tmp_path / "d") as node, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(node.socket))
+        wait_until(lambda: node.process.poll() is None)
