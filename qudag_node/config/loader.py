@@ -158,7 +158,7 @@ def _read_file(file: Path, known: Mapping[str, Setting], *, required: bool) -> d
     try:
         with file.open("rb") as stream:
             text = stream.read(_MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if required:
             raise ConfigError(str(file), "no such file") from None
         return {}

@@ -97,7 +97,8 @@ _SETTINGS: dict[str, tuple[str, str]] = {
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # argparse names it no other way
+    # argparse has no public name for it
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
     name: str,
     summary: str,
 ) -> argparse.ArgumentParser:

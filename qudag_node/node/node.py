@@ -17,11 +17,10 @@ from qudag_node.node.logs import LogRing
 from qudag_node.node.loop import sample_lag, settle_garbage_collector
 from qudag_node.node.offers import NodeOffers
 from qudag_node.node.runtime_link import RuntimeLink
-from qudag_node.overlay.certificate import certificate_of, server_context
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
 from qudag_node.overlay.identity import load_or_create_identity
-from qudag_node.rpc import RpcServer, ServerTls, TokenStore
+from qudag_node.rpc import RpcServer, TokenStore, server_tls
 from qudag_node.wire.paths import running_link, socket_path
 from qudag_node.wire.session import NodeCard
 
@@ -85,7 +84,7 @@ class Node:
             NodeCard(identity.peer_id, config.node.name, __version__, config.node.network),
             tokens,
             socket_path=Path(socket_path(directory, self._environ)),
-            tls=ServerTls(server_context(identity), certificate_of(identity)),
+            tls=server_tls(identity),
             clock=time.monotonic,
         )
         offers.server = server

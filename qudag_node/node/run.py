@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from qudag_node.config import LoadedConfig
@@ -115,18 +115,24 @@ def _allow_many_files() -> None:
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> NodeError:
-    """Return the error of ours in a group, or one that points to the log."""
-    ours = group.subgroup(NodeError)
-    while ours is not None:
-        first = ours.exceptions[0]
-        if isinstance(first, NodeError):
-            return first
-        ours = first if isinstance(first, BaseExceptionGroup) else None
-    system = group.subgroup(OSError)
-    if system is not None and isinstance(system.exceptions[0], OSError):
-        return _local_failure(system.exceptions[0])
+    """Return the first error of ours, or of the system's, in a group; else one that points to the log."""
+    leaves = tuple(_leaves(group))
+    for leaf in leaves:
+        if isinstance(leaf, NodeError):
+            return leaf
+    for leaf in leaves:
+        if isinstance(leaf, OSError):
+            return _local_failure(leaf)
     _log.critical("a part of the node failed", exc_info=group)
-    return NodeError(f"a part of the node failed: {group.exceptions[0]!r}; {LOG_FILE} has the traceback")
+    return NodeError(f"a part of the node failed: {leaves[0]!r}; {LOG_FILE} has the traceback")
+
+
+def _leaves(exc: BaseException) -> Iterator[BaseException]:
+    if isinstance(exc, BaseExceptionGroup):
+        for each in exc.exceptions:
+            yield from _leaves(each)
+    else:
+        yield exc
 
 
 def _local_failure(exc: OSError) -> NodeError:

@@ -8,6 +8,8 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
+from qudag_node.errors import ConfigError
+
 __all__ = ["notify_systemd", "watch_parent"]
 
 _log = logging.getLogger(__name__)
@@ -36,11 +38,14 @@ def watch_parent(descriptor: int, stop: Callable[[str], None]) -> None:
     """Call ``stop`` once the last writer of the pipe is gone, which SIGKILL of the parent brings about.
 
     Raises:
-        OSError: It is not a descriptor of ours.
+        ConfigError: It is not a descriptor of ours.
     """
     loop = asyncio.get_running_loop()
-    os.set_inheritable(descriptor, False)
-    os.set_blocking(descriptor, False)
+    try:
+        os.set_inheritable(descriptor, False)
+        os.set_blocking(descriptor, False)
+    except OSError as exc:
+        raise ConfigError("--lab-parent-fd", f"{descriptor}: {exc.strerror}") from exc
 
     def readable() -> None:
         try:

@@ -26,9 +26,11 @@ class TlsChannel:
         is_closed_by_peer: Whether the other end has said that it sends no more.
     """
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "_read", "is_closed_by_peer", "is_established")
+    __slots__ = ("_alpn", "_incoming", "_object", "_outgoing", "_read", "is_closed_by_peer", "is_established")
 
-    def __init__(self, context: ssl.SSLContext, *, is_server: bool) -> None:
+    def __init__(self, context: ssl.SSLContext, *, is_server: bool, alpn: str | None = ALPN) -> None:
+        """Args: ``alpn`` must be agreed on; None accepts whatever is, also none."""
+        self._alpn = alpn
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=is_server)
@@ -84,8 +86,8 @@ class TlsChannel:
             return
         except ssl.SSLError as exc:
             raise RemoteFault("tls", _reason(exc)) from exc
-        if self._object.selected_alpn_protocol() != ALPN:
-            raise RemoteFault("tls", f"the other end does not speak {ALPN}")
+        if self._alpn is not None and self._object.selected_alpn_protocol() != self._alpn:
+            raise RemoteFault("tls", f"the other end does not speak {self._alpn}")
         self.is_established = True
 
     def _read_all(self) -> bytes:

@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import os
 import socket
-import ssl
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ __all__ = [
     "checked_addresses",
     "is_answered",
     "private_directory",
-    "server_tls",
 ]
 
 _log = logging.getLogger(__name__)
@@ -66,13 +64,6 @@ def bind_tcp(address: TcpAddress | TlsAddress) -> socket.socket:
             raise PortInUseError(f"{address}: the port is in use; choose another with --rpc") from exc
         raise ConfigError("rpc.listen", f"{address}: {exc.strerror}") from exc
     return listener
-
-
-def server_tls(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Restrict a context that has the node's certificate to what clients need: TLS 1.3, no tickets."""
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.num_tickets = 0
-    return context
 
 
 class UnixListener:
@@ -158,14 +149,12 @@ def _checked(text: str) -> TcpAddress | TlsAddress:
         case TcpAddress(host) if not _is_loopback(host):
             raise ConfigError(
                 "rpc.listen",
-                f"{text}: plain TCP is served on loopback only; use tls://{text.removeprefix('tcp://')} beyond it",
+                f"{text}: plain TCP is served on loopback only; beyond it use tls://{host}:{address.port}",
             )
         case TcpAddress() | TlsAddress():
             return address
         case _:
-            raise ConfigError(
-                "rpc.listen", f"{text!r} is neither tcp:// nor tls://"
-            )
+            raise ConfigError("rpc.listen", f"{text!r} is neither tcp:// nor tls://")
 
 
 def _is_loopback(host: str) -> bool:

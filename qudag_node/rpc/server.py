@@ -14,7 +14,6 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from qudag_node.config import RpcConfig
@@ -28,14 +27,14 @@ from qudag_node.rpc.offers import Offers
 from qudag_node.rpc.session import Origin, Session
 from qudag_node.rpc.streams import make_stream
 from qudag_node.rpc.subscriptions import Subscriptions
-from qudag_node.rpc.tls import TlsShell
+from qudag_node.rpc.tls import ServerTls, TlsShell
 from qudag_node.rpc.tokens import TokenStore
 from qudag_node.wire.addresses import TcpAddress, TlsAddress, UnixAddress
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import Credential, NodeCard, ServerHandshake
 
-__all__ = ["RpcServer", "ServerTls"]
+__all__ = ["RpcServer"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +45,6 @@ _TOLD_OVER_LIMIT = 64
 # What all clients together may leave unread: one that is the furthest behind pays for it.
 _MAX_PENDING_BYTES = 64 << 20
 _STOP_GRACE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTls:
-    """What TLS listeners show: a context with the node's certificate, and that certificate."""
-
-    context: ssl.SSLContext
-    certificate_der: bytes
 
 
 class RpcServer:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from dataclasses import dataclass
 from typing import Any, cast
 
+from qudag_node.overlay.certificate import certificate_of, load_certificate
 from qudag_node.overlay.frames import RemoteFault
+from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.tls import TlsChannel
 from qudag_node.rpc.connection import Connection
 
-__all__ = ["TlsShell"]
+__all__ = ["ServerTls", "TlsShell", "server_tls"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +27,29 @@ _log = logging.getLogger(__name__)
 _RECORD_BYTES = 16_384
 
 
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What TLS listeners show: a context with the node's certificate, and that certificate."""
+
+    context: ssl.SSLContext
+    certificate_der: bytes
+
+
+def server_tls(identity: Identity) -> ServerTls:
+    """Return what serves clients: TLS 1.3, the node's own certificate, no tickets, no link's protocol."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    load_certificate(context, identity)
+    return ServerTls(context, certificate_of(identity))
+
+
 class TlsShell(asyncio.Protocol):
     """What asyncio sees of a TLS client: decrypts for the connection inside."""
 
     def __init__(self, inner: Connection, context: ssl.SSLContext) -> None:
         self._inner = inner
-        self._channel = TlsChannel(context, is_server=True)
+        self._channel = TlsChannel(context, is_server=True, alpn=None)
         self._raw: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

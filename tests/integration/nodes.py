@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class NodeProcess:
     ) -> None:
         self.directory = directory
         self.ready_line = ""
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[str] = subprocess.Popen(
             command("start", "--data-dir", str(directory), "--listen", "127.0.0.1:0", *flags),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -74,7 +74,7 @@ class NodeProcess:
 
 
 @contextmanager
-def running(directory: Path, *flags: str, environ: Mapping[str, str] | None = None) -> Iterator[NodeProcess]:
+def running(directory: Path, *flags: str, environ: Mapping[str, str] | None = None) -> Generator[NodeProcess]:
     """A node that is ready, ended afterwards."""
     node = NodeProcess(directory, *flags, environ=environ)
     try:

@@ -252,7 +252,7 @@ def test_the_journal_gets_levels_and_no_file_is_written(tmp_path: Path) -> None:
         status = os.fstat(inherited.fileno())
         process = subprocess.Popen(
             NodeCommand.start(tmp_path / "d"),
-            stderr=inherited,
+            stderr=inherited.fileno(),
             env=environment({"INVOCATION_ID": "x", "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}),
         )
         inherited.close()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from qudag_node.overlay.certificate import certificate_of, server_context
-from qudag_node.overlay.identity import Identity
-
 from qudag_node.config import RpcConfig
 from qudag_node.errors import AmbiguousError, NotFoundError, PeerRefusedError
-from qudag_node.rpc import Document, RpcServer, ServerTls, TokenStore
+from qudag_node.overlay.identity import Identity
+from qudag_node.rpc import Document, RpcServer, TokenStore, server_tls
 from qudag_node.wire.addresses import TcpAddress, TlsAddress, UnixAddress, parse_address
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import ClientSession, Failed, NodeCard, Notified, Ready, Reply
@@ -137,7 +135,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncIterator[Served]:
+async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncGenerator[Served]:
     """A server on all three transports; its cookie is baked."""
     node = FixedNode()
     tokens = TokenStore(directory)
@@ -148,7 +146,7 @@ async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncIter
         NodeCard(IDENTITY.peer_id, "n", "0", "test"),
         tokens,
         socket_path=directory / "rpc.sock",
-        tls=ServerTls(server_context(IDENTITY), certificate_of(IDENTITY)),
+        tls=server_tls(IDENTITY),
         clock=time.monotonic,
     )
     await server.start()
@@ -178,7 +176,7 @@ class Client:
         self.session = session
         self.notified: list[Notified] = []
 
-    async def opened(self) -> dict[str, object]:
+    async def opened(self) -> Mapping[str, object]:
         """Finish the handshake; return the node's answer to hello."""
         self.writer.write(self.session.start())
         while True:
@@ -232,7 +230,7 @@ class Client:
 @asynccontextmanager
 async def connected(
     served: Served, transport: str, *, token: bytes | None = None, with_cookie: bool = True
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     """A connected client; on tcp and tls it has the cookie unless a token is given."""
     address = served.address(transport)
     if token is None and with_cookie:
