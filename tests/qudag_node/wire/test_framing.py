@@ -29,11 +29,17 @@ scalars: st.SearchStrategy[object] = (
     | st.text(max_size=40)
     | st.binary(max_size=40)
 )
-values: st.SearchStrategy[object] = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=8), inner, max_size=20),
-    max_leaves=30,
-)
+
+
+def anything() -> st.SearchStrategy[object]:
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=8), inner, max_size=20),
+        max_leaves=30,
+    )
+
+
+values = anything()
 named = st.dictionaries(st.text(max_size=8), values, max_size=5)
 params: st.SearchStrategy[list[dict[str, object]]] = st.just([]) | named.map(lambda one: [one])
 ids = st.integers(0, 2**32 - 1)
