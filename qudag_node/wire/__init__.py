@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         runtime_dir,
         socket_path,
     )
+    from qudag_node.wire.peer_columns import PEER_NUMBERS, PEER_TEXTS, WHOLE_OR_UNKNOWN
+    from qudag_node.wire.rows import PeerRows
     from qudag_node.wire.session import (
         ClientSession,
         Credential,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         ServerHandshake,
         SessionState,
     )
+    from qudag_node.wire.stats import STATS_SCHEMA, StatsGap, StatsMirror, to_json
 
 _NAMES_OF = {
     "qudag_node.peerid": "PeerId ed25519_key_of_certificate peer_id_of public_key_of",
@@ -66,9 +69,12 @@ _NAMES_OF = {
     ),
     "methods": "METHODS NOTIFICATIONS VERSIONS Method Role",
     "paths": "DEFAULT_NAME check_name data_dir running_link runtime_dir socket_path",
+    "peer_columns": "PEER_NUMBERS PEER_TEXTS WHOLE_OR_UNKNOWN",
+    "rows": "PeerRows",
     "session": (
         "ClientSession Credential Event Failed NodeCard Notified Ready Reply ServerHandshake SessionState"
     ),
+    "stats": "STATS_SCHEMA StatsGap StatsMirror to_json",
 }
 _MODULE_OF = {
     name: module if "." in module else f"{__name__}.{module}"
@@ -83,8 +89,12 @@ __all__ = [
     "HANDSHAKE_BYTES",
     "METHODS",
     "NOTIFICATIONS",
+    "PEER_NUMBERS",
+    "PEER_TEXTS",
     "SERVER_LIMITS",
+    "STATS_SCHEMA",
     "VERSIONS",
+    "WHOLE_OR_UNKNOWN",
     "AuthenticationError",
     "ClientSession",
     "Credential",
@@ -101,6 +111,7 @@ __all__ = [
     "Notification",
     "Notified",
     "PeerId",
+    "PeerRows",
     "Ready",
     "RemoteProtocolError",
     "Reply",
@@ -110,6 +121,8 @@ __all__ = [
     "RpcError",
     "ServerHandshake",
     "SessionState",
+    "StatsGap",
+    "StatsMirror",
     "TcpAddress",
     "TlsAddress",
     "UnixAddress",
@@ -129,6 +142,7 @@ __all__ = [
     "running_link",
     "runtime_dir",
     "socket_path",
+    "to_json",
     "unpack_column",
     "unpack_text",
     "verify",
