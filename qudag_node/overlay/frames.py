@@ -217,7 +217,7 @@ class Pong:
         nonce: As asked.
         sender_mono_ns: As asked, so that the asker need not remember it.
         wall_unix_ns: The answerer's wall clock, for an estimate of the clocks' offset.
-        received_messages: Frames the answerer has decoded on this link, this PING and HELLO included.
+        received_messages: Frames the answerer has decoded since the link stands: this PING, but not HELLO.
         received_bytes: The bytes of those frames.
     """
 

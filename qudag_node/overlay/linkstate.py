@@ -50,7 +50,7 @@ class LinkStateConfig:
     Attributes:
         name: Announced to all; letters, digits, ``_``, ``.`` and ``-``.
         renew_interval_s: Seconds between adverts when nothing changes; up to a fifth is taken off at random.
-        is_leaf: Never relay for others.
+        is_leaf: Never relay for others, adverts included.
     """
 
     name: str = ""
@@ -192,18 +192,18 @@ class LinkState:
         if self._database.changes != before:
             self._must_compute = True
         if outcome is Outcome.ACCEPTED:
-            return Verdict(outcome, flood=encoded)
+            return Verdict(outcome, flood=None if self._config.is_leaf else encoded)
         if outcome is Outcome.OLDER:
             known = self._database.get(advert.origin)
             return Verdict(outcome, reply=None if known is None else known.encoded)
         return Verdict(outcome)
 
     def adverts(self) -> list[bytes]:
-        """Return the payloads of all adverts known: what a new neighbour is told.
+        """Return the payloads of all adverts known: what a new neighbour is told. A leaf tells its own only.
 
         Our own is the last; it is left out when it is about to be replaced, and ``tick`` will give it.
         """
-        payloads = [advert.encoded for advert in self._database]
+        payloads = [] if self._config.is_leaf else [advert.encoded for advert in self._database]
         if self._own is not None and not self._must_advertise:
             payloads.append(self._own.encoded)
         return payloads
