@@ -76,7 +76,8 @@ def _us(seconds: float, count: int) -> str:
 
 def _decode_row(vertices: list[Vertex]) -> Row:
     framed = b"".join(encode_frame(FrameType.DATA, vertex.encoded) for vertex in vertices)
-    packed = b"".join(msgpack.packb([int(FrameType.DATA), vertex.encoded]) for vertex in vertices)
+    packer = msgpack.Packer()
+    packed = b"".join(packer.pack([int(FrameType.DATA), vertex.encoded]) for vertex in vertices)
     chunk, rounds = 16 * 1024, 20
 
     def ours() -> None:
@@ -203,10 +204,12 @@ def _map_rows() -> list[Row]:
 
     def compute() -> None:
         nonlocal now
+        neighbour = next(iter(costs[0]))
         for _ in range(5):
             now += 10.0
-            # A neighbour's link that is made anew is what makes a computation due.
-            state.neighbour_up(next(iter(costs[0])), now)
+            # A link that is lost and made anew is what makes a computation due.
+            state.neighbour_down(neighbour)
+            state.neighbour_up(neighbour, now)
             state.tick(now, 1)
 
     def again() -> None:
