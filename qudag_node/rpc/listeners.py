@@ -15,6 +15,7 @@ from qudag_node.errors import ConfigError, DataDirectoryError, PortInUseError
 from qudag_node.wire.addresses import NodeAddress, TcpAddress, TlsAddress, parse_address
 
 __all__ = [
+    "BACKLOG",
     "UnixListener",
     "bind_tcp",
     "checked_addresses",
@@ -24,6 +25,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+# asyncio listens anew with the number it is given, and its default of 100 is soon full.
 BACKLOG = 1024
 _ANSWER_TIMEOUT_S = 1.0
 
