@@ -139,6 +139,10 @@ class RpcServer:
         """Clients connected."""
         return len(self._connections)
 
+    def pending_bytes(self) -> int:
+        """Return what was written to clients and not yet taken by the kernel."""
+        return sum(connection.pending_bytes() for connection in self._connections)
+
     # Host of the connections
 
     def opened(self, connection: Connection) -> Session:
