@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from qudag_tui.model.reading import Rows
+from qudag_node.wire import PeerRows
 
 __all__ = ["ConnectionStatus", "EventsArrived", "LinkState", "Mailbox", "Snapshot", "Update"]
 
@@ -60,7 +60,7 @@ class Snapshot:
     """
 
     document: Mapping[str, Any]
-    peers: Rows
+    peers: PeerRows
     received_mono_s: float
 
 

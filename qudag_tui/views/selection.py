@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from qudag_tui.model.reading import Rows
+    from qudag_node.wire import PeerRows
 
 __all__ = ["ALWAYS", "SECTIONS", "Figures", "Selection", "column_of", "find_peer", "parse_selection"]
 
@@ -69,7 +69,7 @@ class Selection:
         """What to ask the node for; None is everything."""
         return list(self.sections) or None
 
-    def apply(self, document: Mapping[str, Any], peers: Rows) -> Figures:
+    def apply(self, document: Mapping[str, Any], peers: PeerRows) -> Figures:
         """Narrow a document to what is asked for.
 
         Raises:
@@ -81,7 +81,7 @@ class Selection:
             for key, section in document.items()
             if key in chosen or key in ALWAYS
         }
-        rows = [find_peer(peers, name) for name in self.peers] if self.peers else list(range(len(peers.ids)))
+        rows = [find_peer(peers, name) for name in self.peers] if self.peers else list(range(len(peers)))
         return Figures(narrowed, peers, self._sorted(peers, rows), selection=self)
 
     def _types_only(self, key: str, section: Any) -> Any:
@@ -94,12 +94,12 @@ class Selection:
                     raise UsageError(f"this node has no message type {name!r}", did_you_mean(name, by_type))
         return {**section, "by_type": {name: by_type[name] for name in by_type if name in self.types}}
 
-    def _sorted(self, peers: Rows, rows: list[int]) -> list[int]:
+    def _sorted(self, peers: PeerRows, rows: list[int]) -> list[int]:
         if self.sort is None:
             return rows if self.peers else sorted(rows, key=_usual_order(peers))
         column = SORT_WORDS.get(self.sort, self.sort)
-        if column not in {"id", *peers.text, *peers.numbers}:
-            known = {"id", *peers.text, *peers.numbers, *SORT_WORDS}
+        if column not in peers.names and len(peers):
+            known = {*peers.names, *SORT_WORDS}
             raise UsageError(f"peers have no column {self.sort!r}", did_you_mean(self.sort, known))
         values = column_of(peers, column)
         known_rows = [row for row in rows if values[row] == values[row]]
@@ -107,14 +107,12 @@ class Selection:
         return sorted(known_rows, key=lambda row: values[row], reverse=self.descending) + unknown_rows
 
 
-def column_of(peers: Rows, name: str) -> Sequence[Any]:
+def column_of(peers: PeerRows, name: str) -> Sequence[Any]:
     """One column, text or number; one that this node does not send is empty texts."""
-    if name == "id":
-        return peers.ids
-    found: Sequence[Any] | None = peers.text.get(name)
-    if found is None:
-        found = peers.numbers.get(name)
-    return ("",) * len(peers.ids) if found is None else found
+    try:
+        return peers.column(name)
+    except KeyError:
+        return ("",) * len(peers)
 
 
 class Figures:
@@ -129,7 +127,7 @@ class Figures:
     __slots__ = ("document", "peers", "rows", "selection")
 
     def __init__(
-        self, document: Mapping[str, Any], peers: Rows, rows: Sequence[int], *, selection: Selection
+        self, document: Mapping[str, Any], peers: PeerRows, rows: Sequence[int], *, selection: Selection
     ) -> None:
         self.document = document
         self.peers = peers
@@ -169,7 +167,7 @@ def parse_selection(filters: Iterable[str], sort: str | None = None) -> Selectio
     return selection
 
 
-def find_peer(peers: Rows, name: str) -> int:
+def find_peer(peers: PeerRows, name: str) -> int:
     """The row of the peer with this name, alias, address or beginning of an id.
 
     Raises:
@@ -191,7 +189,7 @@ def find_peer(peers: Rows, name: str) -> int:
     raise UsageError(f"no peer is called {name!r}", did_you_mean(name, known) or "see `qudag peer list`")
 
 
-def _ambiguous(name: str, peers: Rows, rows: Sequence[int]) -> UsageError:
+def _ambiguous(name: str, peers: PeerRows, rows: Sequence[int]) -> UsageError:
     names = column_of(peers, "name")
     listed = ", ".join(f"{names[row] or 'unnamed'} ({peers.ids[row]})" for row in rows[:8])
     return UsageError(f"{name!r} fits {len(rows)} peers: {listed}", "use more of the id")
@@ -200,7 +198,7 @@ def _ambiguous(name: str, peers: Rows, rows: Sequence[int]) -> UsageError:
 _STATE_ORDER = {"connected": 0, "connecting": 1, "backoff": 2, "banned": 4}
 
 
-def _usual_order(peers: Rows) -> Callable[[int], tuple[object, ...]]:
+def _usual_order(peers: PeerRows) -> Callable[[int], tuple[object, ...]]:
     """Linked peers first, then by name, where peer10 follows peer9."""
     states, names = column_of(peers, "state"), column_of(peers, "name")
 

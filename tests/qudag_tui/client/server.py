@@ -156,6 +156,8 @@ class SmallNode:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(sock)
             self._run(self._serve, sock)
 

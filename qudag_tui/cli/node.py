@@ -1,0 +1,98 @@
+"""``qudag status``, ``stop`` and ``log``: one running node."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from qudag_node.wire import UnixAddress
+from qudag_tui.cli.output import Paper, print_json, print_lines
+from qudag_tui.cli.session import find_node, open_node
+from qudag_tui.client.transport import Deadline
+from qudag_tui.errors import NodeTimeoutError, UnreachableError
+from qudag_tui.views.facts import facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qudag_tui.cli.options import Options
+
+__all__ = ["log", "status", "stop"]
+
+STATUS_SCHEMA = "qudag.status/1"
+
+# How often it is looked whether a process has ended; it is not our child, so nobody tells us.
+LOOK_EVERY_S = 0.02
+
+# A node that logs nothing for a week is still followed.
+LOG_PATIENCE_S = 7 * 86400.0
+
+
+def status(options: Options) -> int:
+    """Print who the node is and how it does."""
+    with open_node(options) as connection:
+        answer = connection.call("status")
+    if options.format == "json":
+        print_json({"schema": STATUS_SCHEMA, **answer})
+    else:
+        print_lines(facts(answer, colour=Paper(no_color=options.no_color).colour))
+    return 0
+
+
+def stop(options: Options) -> int:
+    """Ask the node to end in order, and wait until it is gone."""
+    is_here = isinstance(find_node(options).address, UnixAddress)
+    with open_node(options) as connection:
+        answer = connection.call("status")
+        name, pid = connection.hello["node"]["name"], answer.get("pid")
+        connection.call("shutdown")
+        deadline = Deadline(options.wait)
+        has_hung_up = connection.wait_until_closed(options.wait)
+    try:
+        # A process on this host is gone when its pid is; of one elsewhere we see its connection end.
+        while is_here and isinstance(pid, int) and _runs(pid):
+            deadline.remaining_s()
+            time.sleep(LOOK_EVERY_S)
+        if not has_hung_up:
+            deadline.remaining_s()
+    except TimeoutError:
+        raise NodeTimeoutError(
+            f"{name} was told to stop and has not ended after {options.wait:g} s", "see `qudag log`"
+        ) from None
+    print(f"{name} has stopped", file=sys.stderr)
+    return 0
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def log(options: Options) -> int:
+    """Print the log of a running node over its RPC, and go on with new lines."""
+    with open_node(options) as connection:
+        if options.follow:
+            connection.call("subscribe", {"topic": "log"})
+        answer = connection.call("log", {"lines": options.lines, "level": options.level})
+        print_lines(answer.get("lines", ()))
+        if not options.follow:
+            return 0
+        for method, params in connection.notifications(timeout_s=LOG_PATIENCE_S):
+            if method == "log":
+                print_lines(line for line in params.get("lines", ()) if _is_at_least(options.level, line))
+    raise UnreachableError("the node closed the connection")
+
+
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def _is_at_least(level: str, line: str) -> bool:
+    """Whether a line is of this level or above; one that names no level is shown."""
+    words = line.lower().split(maxsplit=3)
+    named = next((word for word in words if word in _LEVELS), None)
+    return named is None or _LEVELS.index(named) >= _LEVELS.index(level)
