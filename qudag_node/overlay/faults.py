@@ -14,8 +14,9 @@ from qudag_node.errors import (
     PeerUnreachableError,
 )
 from qudag_node.overlay.frames import GoodbyeReason
+from qudag_node.peerid import PeerId
 
-__all__ = ["LinkIdentityError", "LinkRefusedError", "cause_of"]
+__all__ = ["DuplicateLinkError", "LinkIdentityError", "LinkRefusedError", "cause_of"]
 
 
 class LinkIdentityError(PeerIdentityError):
@@ -23,11 +24,13 @@ class LinkIdentityError(PeerIdentityError):
 
     Attributes:
         cause: ``identity_mismatch``, ``identity_changed``, ``proof_invalid`` or ``key_type``.
+        found: Who it is, where that was proved.
     """
 
-    def __init__(self, cause: str, detail: str) -> None:
+    def __init__(self, cause: str, detail: str, *, found: PeerId | None = None) -> None:
         super().__init__(detail)
         self.cause = cause
+        self.found = found
 
 
 class LinkRefusedError(PeerRefusedError):
@@ -43,6 +46,20 @@ class LinkRefusedError(PeerRefusedError):
         self.reason = reason
         self.is_ours = is_ours
         self.cause = f"refused_{reason.name.lower()}"
+
+
+class DuplicateLinkError(PeerRefusedError):
+    """There is, or is about to be, another link to the peer that was dialled.
+
+    Attributes:
+        peer_id: Who answered.
+    """
+
+    cause = "duplicate"
+
+    def __init__(self, peer_id: PeerId) -> None:
+        super().__init__(f"another link to {peer_id} is kept")
+        self.peer_id = peer_id
 
 
 def cause_of(exc: BaseException) -> str:

@@ -112,7 +112,7 @@ class Handshake:
 
     Attributes:
         state: Where it stands.
-        server_id: Who the server is; at the client known from ``start`` on.
+        server_id: Who the server is; at the client None until ``start`` has seen the certificate.
         terms: The result, from ``PROVEN`` on.
     """
 
@@ -135,7 +135,7 @@ class Handshake:
         self._expected = expected
         self._admit = admit
         self._server_hello = b""
-        self.server_id: PeerId = me.identity.peer_id
+        self.server_id = me.identity.peer_id if role is Role.SERVER else None
         self.state = HandshakeState.SILENT
         self.terms: LinkTerms | None = None
 
@@ -193,11 +193,15 @@ class Handshake:
             raise LinkIdentityError("key_type", "its certificate carries no Ed25519 key") from exc
         peer_id = peer_id_of(key)
         if self._expected is not None and peer_id != self._expected:
-            raise LinkIdentityError("identity_mismatch", f"expected {self._expected}, found {peer_id}")
+            detail = f"expected {self._expected}, found {peer_id}"
+            raise LinkIdentityError("identity_mismatch", detail, found=peer_id)
         self.server_id = peer_id
         self._admit(peer_id)
 
     def _answer_server(self, payload: bytes) -> bytes:
+        server_id = self.server_id
+        if server_id is None:
+            raise ValueError("start comes before receive")
         hello = decode_server_hello(payload)
         self._require_network(hello.network)
         version = self._common_version(hello.versions)
@@ -208,7 +212,7 @@ class Handshake:
         signature = me.identity.sign(self._transcript(me.identity.public_key, unsigned))
         frame = encode_frame(FrameType.HELLO, unsigned + signature)
         self._advance(Role.CLIENT, ClientHello)
-        self._agree(self.server_id, version, hello.agent, "", len(frame), payload)
+        self._agree(server_id, version, hello.agent, "", len(frame), payload)
         return frame
 
     def _verify_client(self, payload: bytes) -> None:
@@ -233,7 +237,7 @@ class Handshake:
                 _LABEL,
                 self._me.network.encode(),
                 client_key,
-                self.server_id.encode(),
+                (self.server_id or "").encode(),
                 sha256(self._certificate or b"").digest(),
                 self._nonce,
                 sha256(self._server_hello + unsigned_client_hello).digest(),

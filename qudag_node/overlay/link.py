@@ -165,6 +165,7 @@ class Link(asyncio.BufferedProtocol):
         remote: Address and port of the other end's socket.
         up_unix_s: When it came up; ``up_mono_s`` the same, monotonic.
         keys: For measurements beside the link, once both seeds are known.
+        stood_s: How long it was up, once it no longer is.
         opened: At a dialled link: done when it is up, failed when it will never be.
         down: Done when it has been up and is no longer, with the error that ended it, if one did.
         pings: Round-trip times and the clocks' offset.
@@ -205,7 +206,7 @@ class Link(asyncio.BufferedProtocol):
         self.phase = LinkPhase.OPENING
         self.peer: PeerHandle = collector.nobody
         self.remote: tuple[str, int] = ("", 0)
-        self.up_unix_s = self.up_mono_s = 0.0
+        self.up_unix_s = self.up_mono_s = self.stood_s = 0.0
         self.keys: LinkKeys | None = None
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.down: asyncio.Future[PeerError | None] = self._loop.create_future()
@@ -258,7 +259,17 @@ class Link(asyncio.BufferedProtocol):
             self._step_down(None, Goodbye(reason, text))
             self._start_timer(_LEAVE_TIMEOUT_S, self._abort)
         elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED}:
-            self._fail(LinkRefusedError(reason, text or f"this node: {reason.name.lower()}"))
+            self.fail(LinkRefusedError(reason, text or f"this node: {reason.name.lower()}"))
+
+    def fail(self, error: PeerError) -> None:
+        """The other end is at fault, or not wanted: tell it where that helps, and close."""
+        if self.phase is LinkPhase.UP:
+            self._step_down(error, Goodbye(GoodbyeReason.PROTOCOL, str(error)))
+        elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED}:
+            self._error = error
+            if isinstance(error, LinkRefusedError) and error.is_ours:
+                self._opening.refuse(error)
+        self._close_socket()
 
     def abort(self, error: PeerError) -> None:
         """Close the socket at once; what was queued is dropped."""
@@ -303,7 +314,7 @@ class Link(asyncio.BufferedProtocol):
             else:
                 self._open(plain)
         except PeerError as exc:
-            self._fail(exc)
+            self.fail(exc)
         self._write_tls()
         if self._tls.is_closed_by_peer:
             self._close_socket()
@@ -443,6 +454,10 @@ class Link(asyncio.BufferedProtocol):
                 error = LinkRefusedError(goodbye.reason, why, is_ours=False)
             # Our own goodbye tells the other end that it has read everything.
             self._step_down(error, Goodbye(goodbye.reason))
+        else:
+            # It answers ours, which it could not before it had read everything.
+            self.confirmed_messages = self._outlet.written_messages
+            self.confirmed_bytes = self._outlet.written_bytes
         self._close_socket()
 
     # Time
@@ -480,19 +495,10 @@ class Link(asyncio.BufferedProtocol):
 
     # Ending
 
-    def _fail(self, error: PeerError) -> None:
-        """The other end is at fault, or not wanted: tell it where that helps, and close."""
-        if self.phase is LinkPhase.UP:
-            self._step_down(error, Goodbye(GoodbyeReason.PROTOCOL, str(error)))
-        elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED}:
-            self._error = error
-            if isinstance(error, LinkRefusedError) and error.is_ours:
-                self._opening.refuse(error)
-        self._close_socket()
-
     def _step_down(self, error: PeerError | None, goodbye: Goodbye | None = None) -> None:
         """Leave ``UP``: nothing more is sent but a goodbye."""
         self.phase = LinkPhase.LEAVING
+        self.stood_s = self._clock.monotonic() - self.up_mono_s
         if goodbye is None:
             self._outlet.shut()
         else:

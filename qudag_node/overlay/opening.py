@@ -74,7 +74,9 @@ class Opening:
         """Who the other end is: at a client once TLS stands, at a server once the proof is verified."""
         if self.terms is not None:
             return self.terms.peer_id
-        return None if self._handshake is None else self._handshake.server_id
+        if self._role is Role.SERVER or self._handshake is None:
+            return None
+        return self._handshake.server_id
 
     def receive(self, plain: bytes) -> bool:
         """Take what TLS has decrypted; return whether messages may flow.
@@ -86,7 +88,8 @@ class Opening:
             return False
         self._decoder.push(plain)
         if self._handshake is None:
-            self._handshake = self._begin()
+            self._handshake = self._new_handshake()
+            self._send(self._handshake.start())
         if self.terms is None:
             self._send(self._handshake.receive(self._decoder))
             self.terms = self._handshake.terms
@@ -99,9 +102,9 @@ class Opening:
         if self._role is Role.SERVER and self._tls.is_established:
             self._send(encode_goodbye(Goodbye(refusal.reason, str(refusal))))
 
-    def _begin(self) -> Handshake:
+    def _new_handshake(self) -> Handshake:
         is_server = self._role is Role.SERVER
-        handshake = Handshake(
+        return Handshake(
             self._role,
             self._me,
             nonce=os.urandom(NONCE_BYTES) if is_server else b"",
@@ -109,8 +112,6 @@ class Opening:
             expected=self._expected,
             admit=self._admit,
         )
-        self._send(handshake.start())
-        return handshake
 
     def _is_accepted(self) -> bool:
         frame = self._decoder.pop()

@@ -18,7 +18,7 @@ nobody off the way can guess. No I/O; time and randomness are arguments.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import NamedTuple, TypeAlias
@@ -165,12 +165,14 @@ class ProbeResult:
 
     Attributes:
         hops: Links on the way there; ``return_hops`` on the way back.
+        identity: Which probe it was.
     """
 
     destination: bytes
     rtt_s: float
     hops: int
     return_hops: int
+    identity: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,7 @@ class Router:
         del self._pending[reply.identity]
         return ProbeResult(
             destination=reply.source,
+            identity=reply.identity,
             rtt_s=now_mono_s - pending.sent_mono_s,
             hops=reply.body[0],
             return_hops=reply.hops,

@@ -1,0 +1,82 @@
+"""Received frames that wait for their handler: bounded for each link, and taken from the links in turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from qudag_node.overlay.frames import FrameType
+from qudag_node.overlay.link import Link
+
+__all__ = ["FULL", "Inbox", "Received"]
+
+#: The cause of a drop here.
+FULL = "receive_queue_full"
+
+# All links together; 128 links with a full queue of large frames would hold more.
+_MAX_TOTAL_BYTES = 64 << 20
+
+
+class Received(NamedTuple):
+    """One frame, by which link and when it was read."""
+
+    link: Link
+    kind: FrameType
+    payload: bytes
+    read_mono_s: float
+
+
+class Inbox:
+    """What waits. A link that sends much waits behind itself, not before the others."""
+
+    def __init__(self, *, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._waiting_by_link: dict[Link, deque[Received]] = {}
+        self._bytes_by_link: dict[Link, int] = {}
+        self._turns: deque[Link] = deque()
+        self._messages = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return self._messages
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes that wait."""
+        return self._bytes
+
+    def offer(self, received: Received) -> bool:
+        """Queue a frame; return whether there was room."""
+        link, size_bytes = received.link, len(received.payload)
+        waiting = self._waiting_by_link.get(link)
+        if self._bytes + size_bytes > _MAX_TOTAL_BYTES:
+            return False
+        if waiting is None:
+            waiting = self._waiting_by_link[link] = deque()
+            self._bytes_by_link[link] = 0
+            self._turns.append(link)
+        elif len(waiting) >= self._max_messages or self._bytes_by_link[link] + size_bytes > self._max_bytes:
+            return False
+        waiting.append(received)
+        self._bytes_by_link[link] += size_bytes
+        self._messages += 1
+        self._bytes += size_bytes
+        return True
+
+    def take(self) -> Received | None:
+        """Remove the next frame: the oldest of the link whose turn it is."""
+        if not self._turns:
+            return None
+        link = self._turns.popleft()
+        waiting = self._waiting_by_link[link]
+        received = waiting.popleft()
+        size_bytes = len(received.payload)
+        self._messages -= 1
+        self._bytes -= size_bytes
+        if waiting:
+            self._bytes_by_link[link] -= size_bytes
+            self._turns.append(link)
+        else:
+            del self._waiting_by_link[link], self._bytes_by_link[link]
+        return received

@@ -1,0 +1,271 @@
+"""Keeping the map: our adverts in time, everybody's reachability told, distant nodes probed now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from qudag_node.config import OverlayConfig
+from qudag_node.errors import DataDirectoryError, PeerTimeoutError, PeerUnreachableError
+from qudag_node.metrics import MetricsCollector
+from qudag_node.overlay.clock import Clock
+from qudag_node.overlay.events import EventKind, EventLog
+from qudag_node.overlay.frames import FrameType, encode_frame
+from qudag_node.overlay.link import Link
+from qudag_node.overlay.linkstate import LinkState
+from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.peertable import PeerTable
+from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
+from qudag_node.overlay.routed import Drop, ProbeResult, Router
+from qudag_node.overlay.storage import read_json, write_json
+from qudag_node.peerid import PeerId, peer_id_of
+
+__all__ = ["ROUTING_FILE_NAME", "Routing", "read_sequence"]
+
+_log = logging.getLogger(__name__)
+
+ROUTING_FILE_NAME = "routing.json"
+
+_SCHEMA = "qudag.routing/1"
+_SAVE_INTERVAL_S = 10.0
+# How soon the peer table follows the map, and how often when nothing has changed.
+_FOLLOW_S = 0.25
+_FOLLOW_ANYHOW_S = 30.0
+_PROBES_PER_ROUND = 16
+_PROBE_TIMEOUT_S = 5.0
+_MAX_NAMES_TOLD = 5
+
+_EVENT_BY_CHANGE: Mapping[ReachabilityKind, tuple[EventKind, str]] = {
+    ReachabilityKind.JOINED: (EventKind.JOINED, "can be reached"),
+    ReachabilityKind.LEFT: (EventKind.LEFT, "is stopping"),
+    ReachabilityKind.PARTITION: (EventKind.PARTITION, "can no longer be reached"),
+    ReachabilityKind.HEALED: (EventKind.HEALED, "can be reached again"),
+}
+
+
+def read_sequence(path: Path) -> int:
+    """Return the sequence of the last advert before the restart, 0 when there is none.
+
+    Raises:
+        DataDirectoryError: The file is not what was written.
+    """
+    match read_json(path):
+        case None:
+            return 0
+        case {"schema": str(schema), "advert_sequence": int(sequence)} if schema == _SCHEMA:
+            return sequence
+        case _:
+            raise DataDirectoryError(f"{path}: is not a routing state; remove it")
+
+
+class Routing:
+    """Runs the link state of one node."""
+
+    def __init__(
+        self,
+        *,
+        config: OverlayConfig,
+        link_state: LinkState,
+        router: Router,
+        neighbours: Neighbours,
+        table: PeerTable,
+        collector: MetricsCollector,
+        clock: Clock,
+        events: EventLog,
+        path: Path | None,
+    ) -> None:
+        self._config = config
+        self._link_state = link_state
+        self._router = router
+        self._neighbours = neighbours
+        self._table = table
+        self._collector = collector
+        self._clock = clock
+        self._events = events
+        self._path = path
+        self._saved = (link_state.sequence, 0.0)
+        self._wake = asyncio.Event()
+        self._answers: dict[bytes, asyncio.Future[ProbeResult]] = {}
+        self._turns: deque[bytes] = deque()
+        self._map_is_news = True
+        self._followed_mono_s = -math.inf
+        # Writing a key in base58 takes 20 µs; a map of 4,096 nodes is looked through every second.
+        self._peer_id_of = lru_cache(config.max_origins)(peer_id_of)
+
+    # What links and frames tell
+
+    def wake(self) -> None:
+        """Something was learnt: look whether anything is due."""
+        self._map_is_news = True
+        self._wake.set()
+
+    def neighbour_up(self, link: Link, key: bytes) -> None:
+        """A link stands: tell the other end all that is known."""
+        self._link_state.neighbour_up(key)
+        now_mono_s = self._clock.monotonic()
+        adverts = self._link_state.adverts() if self._config.share_links else self._link_state.adverts()[:1]
+        for payload in adverts:
+            link.send(FrameType.ADVERT, encode_frame(FrameType.ADVERT, payload), now_mono_s)
+        self.wake()
+
+    def neighbour_rtt(self, key: bytes, rtt_s: float) -> None:
+        """A ping was answered."""
+        self._link_state.neighbour_rtt(key, rtt_s)
+        self.wake()
+
+    def neighbour_down(self, key: bytes) -> None:
+        """A link no longer stands."""
+        self._link_state.neighbour_down(key)
+        self.wake()
+
+    def take_probe(self, result: ProbeResult) -> None:
+        """A probe of ours was answered."""
+        self._collector.record_routing_latency(result.rtt_s)
+        peer = self._table.get(peer_id_of(result.destination))
+        if peer is not None and result.destination not in self._neighbours:
+            self._collector.record_latency(peer.handle, result.rtt_s, method="routed-probe")
+        answer = self._answers.pop(result.identity, None)
+        if answer is not None and not answer.done():
+            answer.set_result(result)
+
+    # Loops
+
+    async def run(self) -> None:
+        """Do what is due when it is due, until cancelled."""
+        while True:
+            self._tick()
+            await self._save()
+            wait_s = max(self._link_state.due_mono_s - self._clock.monotonic(), 0.005)
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+            self._wake.clear()
+
+    async def run_probes(self) -> None:
+        """Probe some of the nodes that are no neighbours at every interval, each in its turn."""
+        interval_s = self._config.routing_probe_interval_s
+        while interval_s > 0:
+            await asyncio.sleep(interval_s)
+            now_mono_s = self._clock.monotonic()
+            self._expire(now_mono_s)
+            for key in self._next_to_probe():
+                # A route that was lost this moment is told by the map.
+                with suppress(PeerUnreachableError):
+                    self._probe(key, os.urandom(16), now_mono_s)
+
+    async def probe(self, key: bytes) -> ProbeResult:
+        """Probe a node and wait for its answer.
+
+        Raises:
+            PeerUnreachableError: There is no way to it.
+            PeerTimeoutError: It does not answer in time.
+        """
+        identity = os.urandom(16)
+        answer: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+        self._answers[identity] = answer
+        try:
+            self._probe(key, identity, self._clock.monotonic())
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                return await answer
+        except TimeoutError as exc:
+            raise PeerTimeoutError(f"{peer_id_of(key)}: no answer within {_PROBE_TIMEOUT_S:g} s") from exc
+        finally:
+            self._answers.pop(identity, None)
+
+    async def leave(self) -> None:
+        """Tell everybody that this node is stopping, and keep the sequence."""
+        payload = self._link_state.leave(self._clock.time_ns() // 1_000_000)
+        self._flood_advert(payload)
+        await self._save(at_once=True)
+
+    def _tick(self) -> None:
+        now_mono_s = self._clock.monotonic()
+        advert, changes = self._link_state.tick(now_mono_s, self._clock.time_ns() // 1_000_000)
+        if advert is not None:
+            self._flood_advert(advert)
+        for change in changes:
+            self._tell(change)
+        self._follow_map(now_mono_s)
+
+    def _flood_advert(self, payload: bytes) -> None:
+        self._neighbours.flood(
+            FrameType.ADVERT, encode_frame(FrameType.ADVERT, payload), self._clock.monotonic()
+        )
+
+    def _tell(self, change: ReachabilityChange) -> None:
+        kind, words = _EVENT_BY_CHANGE[change.kind]
+        name_by_key = {node.key: node.name for node in self._link_state.nodes()}
+        names = [name_by_key.get(key) or peer_id_of(key) for key in change.nodes[:_MAX_NAMES_TOLD]]
+        further = len(change.nodes) - len(names)
+        subject = ", ".join(names) + (f" and {further} more" if further else "")
+        self._events.add(kind, subject, words)
+
+    def _follow_map(self, now_mono_s: float) -> None:
+        """Let the peer table show the names and distances of the map."""
+        age_s = now_mono_s - self._followed_mono_s
+        if age_s < (_FOLLOW_S if self._map_is_news else _FOLLOW_ANYHOW_S):
+            return
+        self._map_is_news, self._followed_mono_s = False, now_mono_s
+        for node in self._link_state.nodes()[1:]:
+            peer = self._table.open(self._peer_id_of(node.key), now_mono_s)
+            if peer is None:
+                continue
+            hops = node.hops or 0
+            if (peer.name, peer.hops) != (node.name, hops):
+                peer.name, peer.hops = node.name, hops
+                self._table.publish(peer)
+
+    async def _save(self, *, at_once: bool = False) -> None:
+        sequence, now_mono_s = self._link_state.sequence, self._clock.monotonic()
+        saved, saved_mono_s = self._saved
+        if self._path is None or sequence == saved:
+            return
+        if not at_once and now_mono_s - saved_mono_s < _SAVE_INTERVAL_S:
+            return
+        self._saved = sequence, now_mono_s
+        try:
+            await asyncio.to_thread(
+                write_json, self._path, {"schema": _SCHEMA, "advert_sequence": sequence}
+            )
+        except DataDirectoryError as exc:
+            # The wall clock carries the sequence over the restart; the file only helps where that goes back.
+            _log.warning("%s", exc)
+
+    def _next_to_probe(self) -> list[bytes]:
+        nodes = self._link_state.nodes()
+        distant = {node.key for node in nodes if node.hops is not None and node.hops > 1}
+        waiting = [key for key in self._turns if key in distant]
+        self._turns = deque(waiting)
+        self._turns.extend(distant.difference(waiting))
+        chosen = [self._turns.popleft() for _ in range(min(_PROBES_PER_ROUND, len(self._turns)))]
+        self._turns.extend(chosen)
+        return chosen
+
+    def _probe(self, key: bytes, identity: bytes, now_mono_s: float) -> None:
+        peer_id = self._peer_id_of(key)
+        decision = self._router.probe(
+            key, identity=identity, now_mono_s=now_mono_s, timeout_s=_PROBE_TIMEOUT_S
+        )
+        if isinstance(decision, Drop):
+            raise PeerUnreachableError(f"{peer_id}: {decision.cause}")
+        frame = encode_frame(FrameType.ROUTED, decision.payload)
+        if not self._neighbours.send(decision.next_hop, FrameType.ROUTED, frame, now_mono_s):
+            raise PeerUnreachableError(f"{peer_id}: the queue to the next hop is full")
+        peer = self._table.get(peer_id)
+        if peer is not None:
+            self._collector.probe_sent(peer.handle)
+
+    def _expire(self, now_mono_s: float) -> None:
+        for lost in self._router.expire(now_mono_s):
+            peer = self._table.get(peer_id_of(lost.destination))
+            if peer is not None:
+                self._collector.probe_lost(peer.handle)
