@@ -84,9 +84,13 @@ class Admission:
         """
         site = _site_of(host)
         if self._incoming[site] >= self._max_per_address:
-            raise LinkRefusedError(GoodbyeReason.FULL, f"{self._max_per_address} links from {site} are the limit")
+            raise LinkRefusedError(
+                GoodbyeReason.FULL, f"{self._max_per_address} links from {site} are the limit"
+            )
         if len(self._site_by_link) - self._incoming_up() >= self._max_pending:
-            raise LinkRefusedError(GoodbyeReason.FULL, f"{self._max_pending} handshakes at once are the limit")
+            raise LinkRefusedError(
+                GoodbyeReason.FULL, f"{self._max_pending} handshakes at once are the limit"
+            )
         self._incoming[site] += 1
         self._site_by_link[link] = site
         self._opening.add(link)
@@ -105,7 +109,9 @@ class Admission:
             if standing is not None or dial is not None:
                 raise LinkRefusedError(GoodbyeReason.DUPLICATE, "another link to that peer stands")
         elif self._own_id < peer_id:
-            if dial is not None or (standing is not None and now_mono_s - standing.up_mono_s < self._settle_s):
+            if dial is not None or (
+                standing is not None and now_mono_s - standing.up_mono_s < self._settle_s
+            ):
                 raise LinkRefusedError(GoodbyeReason.DUPLICATE, "this node's own dial is kept")
             losers = [standing] if standing is not None else []
         else:

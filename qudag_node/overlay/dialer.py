@@ -20,7 +20,7 @@ from qudag_node.overlay.link import Link
 from qudag_node.overlay.storage import JsonValue, read_json, write_json
 from qudag_node.peerid import PeerId
 
-__all__ = ["PEERS_FILE_NAME", "Dialer", "DialWatcher", "Target", "read_added_peers"]
+__all__ = ["PEERS_FILE_NAME", "DialWatcher", "Dialer", "Target", "read_added_peers"]
 
 PEERS_FILE_NAME = "peers.json"
 

@@ -131,9 +131,7 @@ class Handlers:
             ValueError: The payload is over 16 KiB.
         """
         now_mono_s = self._clock.monotonic()
-        vertex = self._parts.flood.submit(
-            payload, now_unix_ns=self._clock.time_ns(), now_mono_s=now_mono_s
-        )
+        vertex = self._parts.flood.submit(payload, now_unix_ns=self._clock.time_ns(), now_mono_s=now_mono_s)
         self._collector.record_vertex_accepted()
         self._neighbours.flood(FrameType.DATA, encode_frame(FrameType.DATA, vertex.encoded), now_mono_s)
         return vertex
@@ -191,8 +189,10 @@ class Handlers:
 
     def _handle_advert(self, received: Received) -> _Fate:
         link, _, payload, read_mono_s = received
-        verdict = self._parts.link_state.receive(payload, read_mono_s)
-        if verdict.flood is not None and self._parts.relays:
+        neighbour = self._neighbours.at(link)
+        sender = b"" if neighbour is None else neighbour.key
+        verdict = self._parts.link_state.receive(payload, sender, read_mono_s)
+        if verdict.flood is not None:
             frame = encode_frame(FrameType.ADVERT, verdict.flood)
             self._neighbours.flood(FrameType.ADVERT, frame, read_mono_s, but=(link,))
         if verdict.reply is not None:

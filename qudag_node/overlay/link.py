@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
 import ssl
-from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -233,6 +233,11 @@ class Link(asyncio.BufferedProtocol):
         return self.phase is LinkPhase.UP
 
     @property
+    def is_closed(self) -> bool:
+        """Whether its socket is gone."""
+        return self.phase is LinkPhase.CLOSED
+
+    @property
     def queue(self) -> SendQueue:
         """What waits to be sent."""
         return self._outlet.queue
@@ -244,11 +249,11 @@ class Link(asyncio.BufferedProtocol):
         return outlet.written_messages - self.confirmed_messages, outlet.written_bytes - self.confirmed_bytes
 
     @property
-    def socket(self) -> TransportSocket | None:
+    def socket(self) -> socket.socket | None:
         """The socket, for what the kernel knows of it; None once it is closed."""
         if self._transport is None or self._transport.is_closing():
             return None
-        return cast("TransportSocket | None", self._transport.get_extra_info("socket"))
+        return cast("socket.socket | None", self._transport.get_extra_info("socket"))
 
     def leave(self, reason: GoodbyeReason, text: str = "") -> None:
         """Part in order: say why, read what is on its way, close when the other end has.

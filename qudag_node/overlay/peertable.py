@@ -150,12 +150,12 @@ class PeerTable:
         """
         if text in self._peer_by_id:
             return PeerId(text)
-        for fits in (self._by_alias(text), self._by_name(text), self._by_address(text), self._by_prefix(text)):
-            found = list(fits)
+        for fits in (self._by_alias, self._by_name, self._by_address, self._by_prefix):
+            found = list(fits(text))
             if len(found) == 1:
                 return found[0].id
             if found:
-                raise AmbiguousError(text, [f"{peer.shown_name} ({peer.id})" for peer in found[:_MAX_CANDIDATES]])
+                raise AmbiguousError(text, [_described(peer) for peer in found[:_MAX_CANDIDATES]])
         raise NotFoundError(f"no peer is known as {text!r}; run: qudag peer list")
 
     def _by_alias(self, text: str) -> Iterable[Peer]:
@@ -192,3 +192,7 @@ class PeerTable:
 
 def _is_idle(peer: Peer) -> bool:
     return peer.state is PeerState.KNOWN and not peer.alias
+
+
+def _described(peer: Peer) -> str:
+    return f"{peer.shown_name} ({peer.id})"

@@ -7,6 +7,7 @@ have room of their own, so a flood of data cannot silence the pings that show it
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -91,6 +92,10 @@ class SendQueue:
     def size_bytes(self) -> int:
         """How many bytes wait."""
         return self._control.size_bytes + self._data.size_bytes
+
+    def kinds(self) -> Iterator[FrameType]:
+        """The type of each message that waits."""
+        return (entry.kind for lane in (self._control, self._data) for entry in lane.entries)
 
     def offer(self, kind: FrameType, frame: bytes, now_mono_s: float) -> DropCause | None:
         """Queue a whole frame; return None, or why it was dropped instead."""

@@ -25,7 +25,7 @@ from qudag_node.overlay.peertable import PeerTable
 from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
 from qudag_node.overlay.routed import Drop, ProbeResult, Router
 from qudag_node.overlay.storage import read_json, write_json
-from qudag_node.peerid import PeerId, peer_id_of
+from qudag_node.peerid import peer_id_of
 
 __all__ = ["ROUTING_FILE_NAME", "Routing", "read_sequence"]
 
@@ -108,10 +108,9 @@ class Routing:
 
     def neighbour_up(self, link: Link, key: bytes) -> None:
         """A link stands: tell the other end all that is known."""
-        self._link_state.neighbour_up(key)
         now_mono_s = self._clock.monotonic()
-        adverts = self._link_state.adverts() if self._config.share_links else self._link_state.adverts()[:1]
-        for payload in adverts:
+        self._link_state.neighbour_up(key, now_mono_s)
+        for payload in self._link_state.adverts():
             link.send(FrameType.ADVERT, encode_frame(FrameType.ADVERT, payload), now_mono_s)
         self.wake()
 
@@ -233,9 +232,7 @@ class Routing:
             return
         self._saved = sequence, now_mono_s
         try:
-            await asyncio.to_thread(
-                write_json, self._path, {"schema": _SCHEMA, "advert_sequence": sequence}
-            )
+            await asyncio.to_thread(write_json, self._path, {"schema": _SCHEMA, "advert_sequence": sequence})
         except DataDirectoryError as exc:
             # The wall clock carries the sequence over the restart; the file only helps where that goes back.
             _log.warning("%s", exc)
