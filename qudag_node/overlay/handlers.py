@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.clock import Clock
@@ -207,8 +207,6 @@ class Handlers:
                 return None
             case Outcome.RATE | Outcome.FULL:
                 return verdict.outcome
-            case unexpected:
-                assert_never(unexpected)
 
     def _handle_peers(self, received: Received) -> _Fate:
         link, _, payload, read_mono_s = received
@@ -245,5 +243,3 @@ class Handlers:
                 return None
             case Drop(cause):
                 return cause
-            case unexpected:
-                assert_never(unexpected)

@@ -92,6 +92,7 @@ class Routing:
         self._path = path
         self._saved = (link_state.sequence, 0.0)
         self._wake = asyncio.Event()
+        self._is_leaving = False
         self._answers: dict[bytes, asyncio.Future[ProbeResult]] = {}
         self._turns: deque[bytes] = deque()
         self._map_is_news = True
@@ -137,8 +138,8 @@ class Routing:
     # Loops
 
     async def run(self) -> None:
-        """Do what is due when it is due, until cancelled."""
-        while True:
+        """Do what is due when it is due, until cancelled or told to leave."""
+        while not self._is_leaving:
             self._tick()
             await self._save()
             wait_s = max(self._link_state.due_mono_s - self._clock.monotonic(), 0.005)
@@ -181,7 +182,8 @@ class Routing:
             self._answers.pop(identity, None)
 
     async def leave(self) -> None:
-        """Tell everybody that this node is stopping, and keep the sequence."""
+        """Tell everybody that this node is stopping, and keep the sequence; what follows is no partition."""
+        self._is_leaving = True
         payload = self._link_state.leave(self._clock.time_ns() // 1_000_000)
         self._flood_advert(payload)
         await self._save(at_once=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -100,7 +101,7 @@ def ring_of(nodes: Sequence[Node]) -> list[tuple[Node, Node]]:
 
 
 def line_of(nodes: Sequence[Node]) -> list[tuple[Node, Node]]:
-    return list(zip(nodes, nodes[1:], strict=False))
+    return list(itertools.pairwise(nodes))
 
 
 def assert_same_counts(one: Node, other: Node) -> None:

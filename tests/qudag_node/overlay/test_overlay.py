@@ -35,6 +35,7 @@ async def test_a_message_reaches_a_node_three_hops_away() -> None:
         assert got == [(nodes[0].id, b"hello")]
         result = await nodes[0].overlay.probe_routed(nodes[3].identity.peer_id)
         assert result.hops == 3
-        await until(lambda: nodes[0].overlay.resolve("peer4") == nodes[3].id)
+        await until(lambda: "peer4" in {peer.name for peer in nodes[0].overlay.peers()})
+        assert nodes[0].overlay.resolve("peer4") == nodes[3].id
         [peer] = [peer for peer in nodes[0].overlay.peers() if peer.name == "peer4"]
         assert peer.hops == 3
