@@ -40,8 +40,6 @@ rate=10mbit queue=64kB outage=on reorder=on; KEY=none takes one back."""
 
 _DEMO = {"nodes": 5, "topology": "mesh", "rate": 50.0}
 _ANSWER_S = 30.0
-#: A supervisor that does not end in order is killed after this; its keeper has 8 s more for the nodes.
-_DOWN_S = 15.0
 _POLL_S = 0.02
 
 
@@ -165,10 +163,11 @@ def _detach(arguments: argparse.Namespace) -> int:
 def _down(arguments: argparse.Namespace) -> int:
     directory = _directory(arguments)
     try:
-        control.ask(directory, {"op": "down"}, timeout_s=_DOWN_S)
+        control.ask(directory, {"op": "down"}, timeout_s=arguments.timeout)
     except LabNotRunningError:
-        _end_by_record(directory)
-    deadline_s = time.monotonic() + 2 * _DOWN_S
+        _end_by_record(directory, arguments.timeout)
+    # The keeper kills nodes that hang after 8 s, and gives up the lock last.
+    deadline_s = time.monotonic() + arguments.timeout + _ANSWER_S
     while directory.is_locked():
         if time.monotonic() > deadline_s:
             raise LabError(f"{directory.path}: something of the lab is still there; see lab.json")
@@ -176,19 +175,18 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _end_by_record(directory: LabDirectory) -> None:
+def _end_by_record(directory: LabDirectory, timeout_s: float) -> None:
     """End a lab that does not answer, by the pids and starting times in its record."""
     record = directory.read_record()
     supervisor = ProcessRecord.from_json(record["supervisor"])
-    deadline_s = time.monotonic() + _DOWN_S
+    deadline_s = time.monotonic() + timeout_s
     if send_signal(supervisor, signal.SIGTERM):
-        send_signal(supervisor, signal.SIGCONT)
         while supervisor.is_running and time.monotonic() < deadline_s:
             time.sleep(_POLL_S)
         send_signal(supervisor, signal.SIGKILL)
     if not directory.is_locked():
         # Nobody is left to clean up: the keeper was killed too.
-        clean_up(directory, _DOWN_S / 2)
+        clean_up(directory, timeout_s)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -276,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_up(commands)
-    _command(
+    down = _command(
         commands, "down", _down, "end the lab and everything it started", "qudag lab down --dir /tmp/lab"
     )
     status = _command(
@@ -322,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
         "stop the load, wait until nothing is on its way, compare what neighbours counted",
         "qudag lab quiesce --format json",
     )
-    for command, seconds in ((restart, 90.0), (quiesce, 30.0)):
+    for command, seconds in ((down, 15.0), (restart, 90.0), (quiesce, 30.0)):
         command.add_argument(
             "--timeout", type=float, default=seconds, metavar="S", help="seconds to wait (%(default)g)"
         )

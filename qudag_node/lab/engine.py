@@ -70,6 +70,8 @@ def main(arguments: list[str]) -> int:
         return 0
     nodes = [NodeName(name) for name in order["nodes"]]
     links = [Link(NodeName(a), NodeName(b)) for a, b in order["links"]]
+    # Before the devices: select() takes only descriptors below 1024, and this waits on the forwarder's.
+    forwarder = Forwarder()
     try:
         built = _BUILDERS[order["engine"]](nodes, links)
     except EngineUnavailableError as error:
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
         for link in links
         for direction in link.directions
     }
-    _Service(channel, built, models, order["impairments"]).run()
+    _Service(channel, built, forwarder, models, order["impairments"]).run()
     return 0
 
 
@@ -93,6 +95,7 @@ class _Service:
         self,
         channel: socket.socket,
         built: _Built,
+        forwarder: Forwarder,
         models: Mapping[Direction, LinkDirection],
         impairments: Mapping[str, Mapping[str, Any]],
     ) -> None:
@@ -100,7 +103,7 @@ class _Service:
         self._built = built
         self._models = models
         self._inbox = b""
-        self._forwarder = Forwarder()
+        self._forwarder = forwarder
         self._impair(impairments)
         built.start(self._forwarder, models)
         self._forwarder.watch(channel, self._receive)

@@ -20,6 +20,8 @@ __all__ = ["Forwarder", "Outlet"]
 
 #: A relay this busy, at real-time priority, would starve the very nodes it serves.
 _BUSY_RATIO = 0.7
+#: It gets the priority back when it has calmed down.
+_CALM_RATIO = 0.3
 _BUSY_WINDOW_S = 0.25
 _IDLE_S = 1.0
 
@@ -40,7 +42,7 @@ class Forwarder:
         self._due: list[tuple[float, int, Outlet, bytes]] = []
         self._order = itertools.count()
         self._running = True
-        self.real_time = set_real_time(True)
+        self.real_time = self._may_be_real_time = set_real_time(True)
         self._window: tuple[float, float] = (time.monotonic(), time.process_time())
 
     def watch(self, fd: Any, handler: Callable[[], None], *, write: bool = False) -> None:
@@ -90,12 +92,15 @@ class Forwarder:
             self._watch_load()
 
     def _watch_load(self) -> None:
-        """Give up real-time priority when the links need most of a processor."""
+        """Give up real-time priority while the links need most of a processor."""
         since_s, cpu_since_s = self._window
         now_s = time.monotonic()
         if now_s - since_s < _BUSY_WINDOW_S:
             return
         cpu_s = time.process_time()
-        if self.real_time and cpu_s - cpu_since_s > _BUSY_RATIO * (now_s - since_s):
-            self.real_time = set_real_time(False)
+        busy_ratio = (cpu_s - cpu_since_s) / (now_s - since_s)
+        if self._may_be_real_time and (
+            busy_ratio > _BUSY_RATIO if self.real_time else busy_ratio < _CALM_RATIO
+        ):
+            self.real_time = set_real_time(not self.real_time)
         self._window = (now_s, cpu_s)

@@ -157,6 +157,7 @@ class TunOutlet:
 
     def deliver(self, now_s: float, due_s: float, packet: bytes) -> None:
         """Write the packet to the far end's device."""
+        del now_s  # the write itself may take long
         try:
             os.write(self._outward_fd, packet)
         except OSError as error:
@@ -164,7 +165,7 @@ class TunOutlet:
                 raise
             self._model.refused(len(packet))
             return
-        self._model.deliver(now_s, due_s, len(packet))
+        self._model.deliver(monotonic(), due_s, len(packet))
 
 
 def forward(

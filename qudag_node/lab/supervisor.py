@@ -53,6 +53,7 @@ class Supervisor:
     def __init__(self, options: LabOptions, environ: Mapping[str, str]) -> None:
         self._options = options
         self._environ = environ
+        self._node_environ = environ
         self._network = options.network()
         self._impairments = dict.fromkeys(
             (direction for link in self._network.links for direction in link.directions), CLEAN
@@ -60,6 +61,9 @@ class Supervisor:
         self._is_temporary = options.directory is None
         path = options.directory or Path(tempfile.mkdtemp(prefix="qudag-lab-"))
         self._directory = LabDirectory(path, environ)
+        if self._is_temporary:
+            # What runs for a moment must not become anybody's default node.
+            self._node_environ = {**environ, "XDG_RUNTIME_DIR": str(path / "run")}
         self._stop = asyncio.Event()
         self._failure: NodeError | None = None
         self._busy = asyncio.Lock()
@@ -116,7 +120,7 @@ class Supervisor:
         not_of_path = ["--tcp-info", "not-of-path"] if links.engine == "relay" else []
         self._command = NodeCommand(
             arguments=["--no-discovery", *not_of_path, *self._options.node_arguments],
-            environ=self._environ,
+            environ=self._node_environ,
             parent_fd=self._pipe[0],
         )
 

@@ -10,11 +10,13 @@ from qudag_node.lab.errors import LabError
 from qudag_node.lab.nodes import LabNode
 from qudag_node.lab.rpc import NodeSession
 from qudag_node.lab.topology import Direction, Link, NodeName
-from qudag_node.lab.totals import ByType, DirectionTotals, NodeReading, PeerReading, compare, settled
+from qudag_node.lab.totals import ByType, Count, DirectionTotals, NodeReading, PeerReading, compare, settled
 
 __all__ = ["Survey"]
 
 _PAUSE_S = 0.02
+#: Confirmations come with the answers to pings, once a second.
+_LOST_AFTER_S = 3.0
 
 
 class Survey:
@@ -30,21 +32,23 @@ class Survey:
     async def settle(self, timeout_s: float) -> list[DirectionTotals]:
         """Read until every direction is at rest and accounted for, or the time is over.
 
-        What a node sends of its own accord (pings and the like) goes on meanwhile, so a direction that was
-        once found at rest, after the load had drained, stays found.
+        Only what both sides agree on is accounted for at once. A difference that the sender knows of may
+        still be on its way, so it must stay the same for a while before it counts as lost.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         rounds = [await self._read(), await self._read()]
-        done: dict[Direction, DirectionTotals] = {}
+        rest: dict[Direction, tuple[Count | None, float]] = {}
         while True:
             rounds = [*rounds[-2:], await self._read()]
+            now_s = loop.time()
             found = [self._compare(direction, rounds) for direction in self._directions]
-            if not _is_busy(found):
-                done.update({each.direction: each for each in found if settled(each)})
-                done.update({each.direction: each for each in found if each.received is None})
-            if len(done) == len(found) or loop.time() >= deadline_s:
-                return [done.get(each.direction, each) for each in found]
+            for each in found:
+                if each.direction not in rest or rest[each.direction][0] != each.difference:
+                    rest[each.direction] = each.difference, now_s
+            at_rest = [_is_at_rest(each, now_s - rest[each.direction][1]) for each in found]
+            if all(at_rest) or now_s >= deadline_s:
+                return found
             await asyncio.sleep(_PAUSE_S)
 
     async def hold(self, *, held: bool) -> None:
@@ -98,17 +102,12 @@ class Survey:
         }
 
 
-#: What only load brings about; the rest goes on by itself.
-_LOAD_TYPES = frozenset({"data"})
-
-
-def _is_busy(found: Iterable[DirectionTotals]) -> bool:
-    """Whether load is still on its way anywhere: then nothing is at rest."""
-    return any(each.queued or (each.received is not None and not _agree_on_load(each)) for each in found)
-
-
-def _agree_on_load(totals: DirectionTotals) -> bool:
-    if totals.verdict == "lost-with-a-link":
-        return True
-    received = totals.received or {}
-    return all(totals.sent.get(kind) == received.get(kind) for kind in _LOAD_TYPES)
+def _is_at_rest(totals: DirectionTotals, unchanged_s: float) -> bool:
+    """Whether nothing more is to be expected of a direction."""
+    match totals.verdict:
+        case "receiver-down":
+            return True
+        case "lost-with-a-link":
+            return settled(totals) and unchanged_s >= _LOST_AFTER_S
+        case _:
+            return settled(totals)

@@ -96,6 +96,10 @@ class BoundedFileHandler(logging.Handler):
         except OSError:
             self.lost += 1
 
+    def fileno(self) -> int:
+        """Return the open file's descriptor."""
+        return self._descriptor
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:

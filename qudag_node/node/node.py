@@ -86,6 +86,7 @@ class Node:
             socket_path=Path(socket_path(directory, self._environ)),
             tls=server_tls(identity),
             clock=time.monotonic,
+            tasks=tasks,
         )
         offers.server = server
         tokens.bake_cookie(time.time())
@@ -95,7 +96,6 @@ class Node:
         link = RuntimeLink(Path(running_link(config.node.name, self._environ)))
         link.make(server.socket_path)
         parts.callback(link.remove)
-        tasks.create_task(server.run(), name="rpc")
         tasks.create_task(sample_lag(collector.record_loop_lag, time.monotonic), name="loop lag")
         settle_garbage_collector()
         where = " ".join(server.addresses)

@@ -145,9 +145,13 @@ class LinkState:
     # What our links do.
 
     def neighbour_up(self, key: bytes, now_mono_s: float, rtt_s: float | None = None) -> None:
-        """A link stands; ``rtt_s`` is a first estimate where there is one. Send ``adverts()`` over it."""
-        self._neighbours[key] = _Neighbour(LinkCost(rtt_s), False, now_mono_s + _EXCHANGE_TIMEOUT_S)
-        self._must_compute = True
+        """A link stands; ``rtt_s`` is a first estimate where there is one. Send ``adverts()`` over it.
+
+        A second link that takes the place of the first changes nothing: the neighbour was never gone.
+        """
+        if key not in self._neighbours:
+            self._neighbours[key] = _Neighbour(LinkCost(rtt_s), False, now_mono_s + _EXCHANGE_TIMEOUT_S)
+            self._must_compute = True
 
     def neighbour_rtt(self, key: bytes, rtt_s: float) -> None:
         """A ping was answered; unknown neighbours are ignored, for their link may just have ended."""

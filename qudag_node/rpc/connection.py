@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Protocol, cast
 
-from qudag_node.rpc.dispatch import encode_error
 from qudag_node.rpc.session import Session
 from qudag_node.rpc.subscriptions import Subscriptions
 from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
-from qudag_node.wire.framing import Message, Request
+from qudag_node.wire.framing import Message
 from qudag_node.wire.methods import Role
 
 __all__ = ["Connection", "Host", "Patience"]
@@ -278,21 +277,19 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, message: Message, now_mono_s: float) -> bytes:
         """Return the answer, or nothing yet for a call that has to wait."""
-        answer = self.session.answer(message, self, now_mono_s)
+        may_wait = len(self._waiting_calls) < _MAX_WAITING_CALLS
+        answer = self.session.answer(message, self, now_mono_s, may_wait=may_wait)
         if isinstance(answer, bytes):
             return answer
-        if len(self._waiting_calls) >= _MAX_WAITING_CALLS:
-            if isinstance(answer, Coroutine):
-                answer.close()
-            return encode_error(
-                cast("Request", message).id,
-                RpcError(ErrorCode.BUSY, "too many calls are waiting", "wait for their answers"),
-            )
         call = self._host.spawn(self._send_when_done(answer), f"call[{self.session.origin}]")
         self._waiting_calls.add(call)
         call.add_done_callback(self._waiting_calls.discard)
         return b""
 
-    async def _send_when_done(self, answer: Awaitable[bytes]) -> None:
-        self.send(await answer)
+    async def _send_when_done(self, answer: Coroutine[object, object, bytes]) -> None:
+        try:
+            self.send(await answer)
+        except Exception:  # noqa: BLE001  # the boundary between one client and the node
+            _log.exception("%s: the answer to a call that waited is lost", self.session.origin)
+            self.transport.abort()
         self._active_mono_s = self._clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 
 from qudag_node.errors import (
     AmbiguousError,
@@ -37,15 +37,21 @@ class Dispatcher:
         self._node = node
         self._handlers = handlers
 
-    def answer(self, request: Request, caller: Caller) -> bytes | Awaitable[bytes]:
-        """Return the response's bytes, or what will, for a method that has to wait."""
+    def answer(
+        self, request: Request, caller: Caller, *, may_wait: bool = True
+    ) -> bytes | Coroutine[object, object, bytes]:
+        """Return the response's bytes, or what will, for a method that has to wait and may."""
         try:
             result = self._handler(request, caller)(self._node, Params(request.params), caller)
+            if not isinstance(result, Coroutine):
+                return encode(Response(request.id, None, result))
+            if not may_wait:
+                result.close()
+                busy = RpcError(ErrorCode.BUSY, "too many calls are waiting", "wait for their answers")
+                return encode_error(request.id, busy)
+            return _when_done(request, result)
         except Exception as exc:  # noqa: BLE001  # the boundary between a client and the node
             return _failure(request, exc)
-        if isinstance(result, Awaitable):
-            return _when_done(request, result)
-        return encode(Response(request.id, None, result))
 
     def _handler(self, request: Request, caller: Caller) -> Handler:
         method = METHODS.get(request.method)
@@ -72,7 +78,7 @@ def encode_error(id_: int, error: RpcError) -> bytes:
     return encode(Response(id_, error.to_wire(), None))
 
 
-async def _when_done(request: Request, result: Awaitable[Document]) -> bytes:
+async def _when_done(request: Request, result: Coroutine[object, object, Document]) -> bytes:
     try:
         async with asyncio.timeout(CALL_TIMEOUT_S):
             document = await result

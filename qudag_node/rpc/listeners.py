@@ -15,6 +15,7 @@ from qudag_node.errors import ConfigError, DataDirectoryError, PortInUseError
 from qudag_node.wire.addresses import NodeAddress, TcpAddress, TlsAddress, parse_address
 
 __all__ = [
+    "BACKLOG",
     "UnixListener",
     "bind_tcp",
     "checked_addresses",
@@ -24,6 +25,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+# asyncio listens anew with the number it is given, and its default of 100 is soon full.
 BACKLOG = 1024
 _ANSWER_TIMEOUT_S = 1.0
 
@@ -87,12 +89,12 @@ class UnixListener:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.socket.bind(str(path))
-            self._inode = path.lstat().st_ino
             if group is not None:
                 os.chown(path, -1, group)
             path.chmod(0o600 if group is None else 0o660)
             self.socket.listen(BACKLOG)
             self.socket.setblocking(False)
+            self._bound = _identity(path)
         except OSError as exc:
             self.socket.close()
             path.unlink(missing_ok=True)
@@ -101,7 +103,7 @@ class UnixListener:
     def remove(self) -> None:
         """Remove the socket's name; the second time does nothing."""
         with suppress(FileNotFoundError):
-            if self.path.lstat().st_ino == self._inode:
+            if _identity(self.path) == self._bound:
                 self.path.unlink()
 
 
@@ -138,6 +140,12 @@ def private_directory(path: Path, *, group: int | None = None) -> None:
             path.chmod(mode)
     except OSError as exc:
         raise DataDirectoryError(f"{path}: cannot be made private: {exc.strerror}") from exc
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from its successor, which may get the same inode number."""
+    status = path.lstat()
+    return status.st_ino, status.st_ctime_ns
 
 
 def _checked(text: str) -> TcpAddress | TlsAddress:

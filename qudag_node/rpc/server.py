@@ -22,7 +22,7 @@ from qudag_node.rpc.connection import Connection
 from qudag_node.rpc.credentials import group_id, peer_credentials, role_of
 from qudag_node.rpc.dispatch import Dispatcher
 from qudag_node.rpc.failures import FailureLimiter
-from qudag_node.rpc.listeners import UnixListener, bind_tcp, checked_addresses
+from qudag_node.rpc.listeners import BACKLOG, UnixListener, bind_tcp, checked_addresses
 from qudag_node.rpc.offers import Offers
 from qudag_node.rpc.session import Origin, Session
 from qudag_node.rpc.streams import make_stream
@@ -65,8 +65,9 @@ class RpcServer:
         socket_path: Path,
         tls: ServerTls,
         clock: Callable[[], float],
+        tasks: asyncio.TaskGroup,
     ) -> None:
-        """Args: ``clock`` is monotonic, in seconds."""
+        """Args: ``clock`` is monotonic, in seconds; ``tasks`` is where the server's tasks live."""
         self.addresses: tuple[str, ...] = ()
         self._config = config
         self._card = card
@@ -83,7 +84,8 @@ class RpcServer:
         self._viewer_group: int | None = None
         self._unix: UnixListener | None = None
         self._listeners: list[asyncio.Server] = []
-        self._calls: asyncio.TaskGroup | None = None
+        self._tasks = tasks
+        self._upkeep: tuple[asyncio.Task[None], ...] = ()
         self.subscriptions = Subscriptions(
             lambda topic, id_: make_stream(node, topic, id_),
             patience_s=config.slow_subscriber_timeout_s,
@@ -106,13 +108,10 @@ class RpcServer:
         except BaseException:
             self._stop_listening()
             raise
-
-    async def run(self) -> None:
-        """Serve until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._calls = tasks
-            tasks.create_task(self.subscriptions.run(), name="rpc subscriptions")
-            tasks.create_task(self._sweep(), name="rpc sweep")
+        self._upkeep = (
+            self._tasks.create_task(self.subscriptions.run(), name="rpc subscriptions"),
+            self._tasks.create_task(self._sweep(), name="rpc sweep"),
+        )
 
     async def stop(self) -> None:
         """Stop listening, close every client, abort who does not take it."""
@@ -126,6 +125,8 @@ class RpcServer:
             connection.transport.abort()
         # Aborted connections are told of their end in the loop's next pass.
         await asyncio.sleep(0)
+        for task in self._upkeep:
+            task.cancel()
 
     def close_token(self, name: str) -> None:
         """Close every session that a revoked token opened."""
@@ -137,6 +138,10 @@ class RpcServer:
     def clients(self) -> int:
         """Clients connected."""
         return len(self._connections)
+
+    def pending_bytes(self) -> int:
+        """Return what was written to clients and not yet taken by the kernel."""
+        return sum(connection.pending_bytes() for connection in self._connections)
 
     # Host of the connections
 
@@ -177,11 +182,8 @@ class RpcServer:
             del self._count_by_address[address]
 
     def spawn(self, call: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Run a call that has to wait, as long as the server runs."""
-        if self._calls is None:
-            call.close()
-            raise RpcError(ErrorCode.BUSY, "the node is starting", "try again")
-        return self._calls.create_task(call, name=name)
+        """Run a call that has to wait."""
+        return self._tasks.create_task(call, name=name)
 
     def _origin_of(self, connection: Connection) -> tuple[Origin, Role | None, RpcError | None]:
         if connection.transport_name != "unix":
@@ -256,7 +258,8 @@ class RpcServer:
             connection = Connection(self, transport_name, self._config, self._clock)
             return connection if tls is None else TlsShell(connection, tls)
 
-        self._listeners.append(await asyncio.get_running_loop().create_server(accept, sock=listener))
+        server = await asyncio.get_running_loop().create_server(accept, sock=listener, backlog=BACKLOG)
+        self._listeners.append(server)
 
     def _stop_listening(self) -> None:
         if self._unix is not None:

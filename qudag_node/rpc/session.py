@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from qudag_node.overlay.ratelimit import TokenBucket
@@ -107,8 +107,10 @@ class Session:
             _log.debug("%s: %s as %s", self.origin, self._handshake.client[:64], self.role)
         return answer
 
-    def answer(self, message: Message, caller: Caller, now_mono_s: float) -> bytes | Awaitable[bytes]:
-        """Answer a call of a ready session.
+    def answer(
+        self, message: Message, caller: Caller, now_mono_s: float, *, may_wait: bool = True
+    ) -> bytes | Coroutine[object, object, bytes]:
+        """Answer a call of a ready session; without ``may_wait`` a call that would is refused.
 
         Raises:
             RemoteProtocolError: It is not a request.
@@ -116,7 +118,7 @@ class Session:
         request = _request(message)
         if self._bucket.take(1, now_mono_s):
             self._refused_in_a_row = 0
-            return self._dispatcher.answer(request, caller)
+            return self._dispatcher.answer(request, caller, may_wait=may_wait)
         self._refused_in_a_row += 1
         self.is_over = self._refused_in_a_row >= _REFUSALS_IN_A_ROW
         return encode_error(

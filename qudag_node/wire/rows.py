@@ -13,6 +13,8 @@ part of which may be absent:
      "rows":    column u4,                           slots of the rows that change …
      "columns": {name: column},                      … and their new numbers
      "texts":   {name: texts}}                       … and their new texts
+
+or {"table": the table anew, whole}, after a change too large to tell otherwise.
 """
 
 from __future__ import annotations
@@ -127,6 +129,8 @@ class PeerRows:
             RemoteProtocolError: the change is malformed, or does not fit this table.
         """
         parts = as_map(change, "a change of peers")
+        if "table" in parts:
+            return PeerRows.from_wire(parts["table"])
         after = self
         if "gone" in parts or "new" in parts:
             gone = _slots(parts["gone"]) if "gone" in parts else array(_SLOT_TYPECODE)

@@ -87,7 +87,7 @@ class StatsMirror:
     def to_json(self) -> dict[str, object]:
         """Return the document in its public form."""
         tree: dict[str, object] = {"schema": STATS_SCHEMA}
-        for name in (*self._names, *self._document):
+        for name in dict.fromkeys((*self._names, *self._document)):
             tree[name] = self._peers.rows() if name == "peers" else _finite(self._document[name])
         return tree
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 from qudag_node.rpc.caller import Caller
 from qudag_node.rpc.methods import itself, peers, records, statistics, streams, submission, tokens
@@ -11,7 +11,7 @@ from qudag_node.rpc.params import Params
 
 __all__ = ["HANDLERS", "Handler"]
 
-Handler = Callable[[Offers, Params, Caller], Document | Awaitable[Document]]
+Handler = Callable[[Offers, Params, Caller], Document | Coroutine[object, object, Document]]
 
 HANDLERS: Mapping[str, Handler] = {
     "stats": statistics.stats,

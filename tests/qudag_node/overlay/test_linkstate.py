@@ -131,6 +131,17 @@ def test_a_neighbour_without_an_advert_is_told_in_the_end_and_reached_at_once() 
     assert neighbour in decode_advert(advert).cost_us_by_neighbour
 
 
+def test_a_link_that_takes_anothers_place_is_no_news() -> None:
+    network = line_of("abc")
+    network.nodes["a"].changes.clear()
+    before = network.nodes["a"].state.sequence
+    network.nodes["a"].state.neighbour_up(network.key("b"), network.now_s)
+    network.run(5.0)
+    assert network.nodes["a"].changes == []
+    assert network.nodes["a"].state.sequence == before
+    assert network.nodes["a"].state.route(network.key("c")) is not None
+
+
 def test_a_route_ends_with_its_first_link_before_the_map_is_computed_anew() -> None:
     network = line_of("abc")
     state = network.nodes["a"].state

@@ -189,6 +189,18 @@ def test_an_unanswered_probe_is_lost_at_its_deadline() -> None:
     assert asker.expire(2.0) == []
 
 
+def test_probes_are_answered_in_measure() -> None:
+    asker, answerer = router_of(1, max_pending=1000), router_of(2)
+    probes = [
+        payload_of(asker.probe(YOU.public_key, identity=n.to_bytes(16, "big"), now_mono_s=5.0))
+        for n in range(402)
+    ]
+    decisions = [answerer.receive(probe, ME.public_key, 5.0) for probe in probes[:401]]
+    assert all(isinstance(decision, Forward) for decision in decisions[:400])
+    assert decisions[400] == Drop(DropCause.PROBE_RATE)
+    assert isinstance(answerer.receive(probes[401], ME.public_key, 5.1), Forward)
+
+
 def test_pending_probes_are_bounded() -> None:
     asker = router_of(1, max_pending=1)
     asker.probe(YOU.public_key, identity=ID, now_mono_s=0.0)

@@ -140,24 +140,23 @@ async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncGene
     node = FixedNode()
     tokens = TokenStore(directory)
     tokens.bake_cookie(time.time())
-    server = RpcServer(
-        config or config_with(),
-        node,
-        NodeCard(IDENTITY.peer_id, "n", "0", "test"),
-        tokens,
-        socket_path=directory / "rpc.sock",
-        tls=server_tls(IDENTITY),
-        clock=time.monotonic,
-    )
-    await server.start()
-    running = asyncio.create_task(server.run())
-    try:
-        yield Served(server=server, node=node, tokens=tokens, directory=directory)
-    finally:
-        await server.stop()
-        running.cancel()
-        await asyncio.wait({running})
-        tokens.remove_cookie()
+    async with asyncio.TaskGroup() as tasks:
+        server = RpcServer(
+            config or config_with(),
+            node,
+            NodeCard(IDENTITY.peer_id, "n", "0", "test"),
+            tokens,
+            socket_path=directory / "rpc.sock",
+            tls=server_tls(IDENTITY),
+            clock=time.monotonic,
+            tasks=tasks,
+        )
+        await server.start()
+        try:
+            yield Served(server=server, node=node, tokens=tokens, directory=directory)
+        finally:
+            await server.stop()
+            tokens.remove_cookie()
 
 
 def config_with(**values: Any) -> RpcConfig:

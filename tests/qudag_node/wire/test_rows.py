@@ -145,6 +145,10 @@ def test_a_change_may_hold_all_its_parts_or_none() -> None:
     assert content(before.changed({})) == content(before)
 
 
+def test_a_change_may_be_a_table_anew() -> None:
+    assert PeerRows.from_wire(table({})).changed({"table": table(THREE)}).ids == ["a", "b", "c"]
+
+
 MALFORMED: dict[str, object] = {
     "no map": None,
     "gone is text": {"gone": "2"},
@@ -165,6 +169,7 @@ MALFORMED: dict[str, object] = {
     "too few texts": {"rows": slots(2, 5), "texts": {"id": pack_text(["x"])}},
     "too long a whole": {"whole": {"messages_sent": sent(1, 2, 3, 4)}},
     "whole is no map": {"whole": []},
+    "table is nil": {"table": None},
 }
 
 
