@@ -2,8 +2,8 @@
 
 The loop is open: what is due is submitted when it is due, in one call per node and tick, without waiting
 for the last answer. The rate is of the whole lab, in messages per second, dealt in turn to the nodes that
-run. A node that leaves too many calls unanswered gets no more until it answers; what it should have had
-is counted as skipped.
+run. A node that leaves 2 MiB unanswered gets no more until it answers; what it should have had is counted
+as skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ TICK_S = 0.05
 MAX_PAYLOAD_BYTES = 16_384
 #: Each payload carries a number of its own, so that no two are the same vertex.
 MIN_PAYLOAD_BYTES = 16
-_MAX_WAITING_CALLS = 8
+#: A node takes requests of up to 256 KiB and 4,096 payloads.
+_CALL_BYTES = 128 << 10
+_CALL_MESSAGES = 2048
+#: What one node may leave unanswered.
+_MAX_WAITING_BYTES = 2 << 20
 _RETRY_S = 0.2
 _DRAIN_S = 5.0
 
@@ -137,25 +141,34 @@ class _Feeder:
         self._session: NodeSession | None = None
         self._opening: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
+        self._waiting_bytes = 0
 
     def submit(self, payloads: list[bytes]) -> None:
         """Send them, or count them as skipped."""
         session = self._session
-        if session is None or not session.is_open or session.waiting >= _MAX_WAITING_CALLS:
+        is_open = session is not None and session.is_open
+        if session is None or not is_open or self._waiting_bytes >= _MAX_WAITING_BYTES:
             self._counts.skipped += len(payloads)
-            if (session is None or not session.is_open) and (self._opening is None or self._opening.done()):
+            if not is_open and (self._opening is None or self._opening.done()):
                 self._opening = asyncio.create_task(self.open(), name=f"load[{self.address}]")
             return
-        answer = asyncio.create_task(self._account(session, payloads), name=f"submit[{self.address}]")
-        self._answers.add(answer)
-        answer.add_done_callback(self._answers.discard)
+        a_call = max(1, min(_CALL_MESSAGES, _CALL_BYTES // len(payloads[0])))
+        for first in range(0, len(payloads), a_call):
+            submitting = self._submit(session, payloads[first : first + a_call])
+            answer = asyncio.create_task(submitting, name=f"submit[{self.address}]")
+            self._answers.add(answer)
+            answer.add_done_callback(self._answers.discard)
 
-    async def _account(self, session: NodeSession, payloads: list[bytes]) -> None:
+    async def _submit(self, session: NodeSession, payloads: list[bytes]) -> None:
+        size_bytes = sum(map(len, payloads))
+        self._waiting_bytes += size_bytes
         try:
             result: Any = await session.call("submit", {"payloads": payloads})
         except LabError:
             self._counts.refused += len(payloads)
             return
+        finally:
+            self._waiting_bytes -= size_bytes
         accepted = int(result["accepted"])
         self._counts.accepted += accepted
         self._counts.refused += len(payloads) - accepted

@@ -69,17 +69,13 @@ def _totals_rows(link: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     name, verdict = f"{link['from']}>{link['to']}", link["verdict"]
     for kind, counts in link["by_type"].items():
         sent, received = counts["sent"], counts["received"]
-        lost = None if received is None else sent["messages"] - received["messages"]
-        yield (
-            name,
-            verdict,
-            kind,
-            str(sent["messages"]),
-            "-" if received is None else str(received["messages"]),
-            str(sent["bytes"]),
-            "-" if received is None else str(received["bytes"]),
-            "-" if lost is None else str(lost),
-        )
+        lost = "-" if sent is None or received is None else str(sent["messages"] - received["messages"])
+        cells = [
+            "-" if side is None else str(side[unit])
+            for unit in ("messages", "bytes")
+            for side in (sent, received)
+        ]
+        yield (name, verdict, kind, *cells, lost)
         name = verdict = ""
     if link["unconfirmed"]["messages"]:
         lost = link["unconfirmed"]

@@ -51,11 +51,6 @@ class NodeSession:
         """Whether calls can be made."""
         return self._receiving is not None and not self._receiving.done()
 
-    @property
-    def waiting(self) -> int:
-        """Calls without an answer yet."""
-        return len(self._waiting)
-
     def begin(self, method: str, params: Mapping[str, object] | None = None) -> asyncio.Future[Any]:
         """Send a call; the future has its result, or LabError.
 

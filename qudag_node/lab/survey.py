@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from qudag_node.lab.errors import LabError
-from qudag_node.lab.nodes import LabNode
 from qudag_node.lab.rpc import NodeSession
 from qudag_node.lab.topology import Direction, Link, NodeName
-from qudag_node.lab.totals import ByType, Count, DirectionTotals, NodeReading, PeerReading, compare, settled
+from qudag_node.lab.totals import (
+    ByType,
+    Count,
+    DirectionTotals,
+    NodeReading,
+    PeerReading,
+    Round,
+    compare,
+    settled,
+)
 
 __all__ = ["Survey"]
 
@@ -19,10 +27,22 @@ _PAUSE_S = 0.02
 _LOST_AFTER_S = 3.0
 
 
+class Respondent(Protocol):
+    """A node as far as it can be asked."""
+
+    id: str
+    rpc: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is anybody to ask."""
+        ...
+
+
 class Survey:
     """Reads the nodes' own counts, and remembers what restarts would hide."""
 
-    def __init__(self, links: Sequence[Link], nodes: Mapping[NodeName, LabNode]) -> None:
+    def __init__(self, links: Sequence[Link], nodes: Mapping[NodeName, Respondent]) -> None:
         self._nodes = nodes
         self._directions = [direction for link in links for direction in link.directions]
         self._neighbours = {name: [d.target for d in self._directions if d.source == name] for name in nodes}
@@ -37,12 +57,13 @@ class Survey:
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        rounds = [await self._read(), await self._read()]
+        first, second = await self._read(), await self._read()
         rest: dict[Direction, tuple[Count | None, float]] = {}
         while True:
-            rounds = [*rounds[-2:], await self._read()]
+            third = await self._read()
             now_s = loop.time()
-            found = [self._compare(direction, rounds) for direction in self._directions]
+            found = [self._compare(direction, (first, second, third)) for direction in self._directions]
+            first, second = second, third
             for each in found:
                 if each.direction not in rest or rest[each.direction][0] != each.difference:
                     rest[each.direction] = each.difference, now_s
@@ -73,12 +94,10 @@ class Survey:
                 self._sent_before[to_it], self._received_before[to_it] = seen.sent, {}
                 self._sent_before[from_it], self._received_before[from_it] = {}, seen.received
 
-    def _compare(
-        self, direction: Direction, rounds: Sequence[Mapping[NodeName, NodeReading]]
-    ) -> DirectionTotals:
+    def _compare(self, direction: Direction, rounds: tuple[Round, Round, Round]) -> DirectionTotals:
         return compare(
             direction,
-            tuple(rounds),
+            rounds,
             sent_before=self._sent_before.get(direction, {}),
             received_before=self._received_before.get(direction, {}),
         )
@@ -105,7 +124,7 @@ class Survey:
 def _is_at_rest(totals: DirectionTotals, unchanged_s: float) -> bool:
     """Whether nothing more is to be expected of a direction."""
     match totals.verdict:
-        case "receiver-down":
+        case "receiver-down" | "sender-down":
             return True
         case "lost-with-a-link":
             return settled(totals) and unchanged_s >= _LOST_AFTER_S

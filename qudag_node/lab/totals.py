@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from qudag_node.lab.topology import Direction, NodeName
 
-__all__ = ["Count", "DirectionTotals", "NodeReading", "PeerReading", "Verdict", "compare", "settled"]
+__all__ = ["Count", "DirectionTotals", "NodeReading", "PeerReading", "Round", "Verdict", "compare", "settled"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,17 +75,22 @@ NodeReading = Mapping[NodeName, PeerReading]
 """What one node says, by neighbour."""
 
 
+Round = Mapping[NodeName, NodeReading]
+"""What all nodes say; one that is not there is missing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectionTotals:
     """What passed in one direction, by type.
 
     Attributes:
+        sent: None where the sender is not there to ask.
         received: None where the receiver is not there to ask.
         is_consistent: The two sides were read at moments that belong together.
     """
 
     direction: Direction
-    sent: ByType
+    sent: ByType | None
     received: ByType | None
     unconfirmed: Count
     queued: int
@@ -93,69 +98,53 @@ class DirectionTotals:
 
     @property
     def difference(self) -> Count | None:
-        """Sent less received, in sum; None where the receiver is not there to ask."""
-        if self.received is None:
+        """Sent less received, in sum; None where one side is not there to ask."""
+        if self.sent is None or self.received is None:
             return None
         return sum(self.sent.values(), Count()) - sum(self.received.values(), Count())
 
     @property
-    def is_equal(self) -> bool:
-        """Whether both sides agree, type by type."""
-        return self.received is not None and all(
-            self.sent.get(kind, Count()) == self.received.get(kind, Count())
-            for kind in self.sent.keys() | self.received.keys()
-        )
-
-    @property
     def verdict(self) -> Verdict:
         """What to make of it."""
-        if self.is_equal:
-            return "equal"
-        lost = self.difference
-        if lost is None or self.received is None:
+        sent, received = self.sent, self.received
+        if sent is None:
+            return "sender-down"
+        if received is None:
             return "receiver-down"
+        lost = {kind: _of(sent, kind) - _of(received, kind) for kind in sent.keys() | received.keys()}
+        if not any(each.messages or each.bytes for each in lost.values()):
+            return "equal"
         # More of a type than was sent is never a loss, whatever another type lacks.
-        is_loss = all(
-            heard.messages <= self.sent.get(kind, Count()).messages
-            and heard.bytes <= self.sent.get(kind, Count()).bytes
-            for kind, heard in self.received.items()
-        )
-        is_known = lost.messages <= self.unconfirmed.messages and lost.bytes <= self.unconfirmed.bytes
+        is_loss = all(each.messages >= 0 and each.bytes >= 0 for each in lost.values())
+        total = sum(lost.values(), Count())
+        is_known = total.messages <= self.unconfirmed.messages and total.bytes <= self.unconfirmed.bytes
         return "lost-with-a-link" if is_loss and is_known else "different"
 
     def to_json(self) -> dict[str, Any]:
-        """For ``quiesce`` and ``status``."""
-        received = self.received or {}
-        kinds = sorted(
-            kind
-            for kind in self.sent.keys() | received.keys()
-            if self.sent.get(kind, Count()) != Count() or received.get(kind, Count()) != Count()
-        )
+        """For ``quiesce``."""
         return {
             "from": self.direction.source,
             "to": self.direction.target,
             "verdict": self.verdict,
-            "difference": self.difference.to_json() if self.difference else None,
+            "difference": self.difference.to_json() if self.difference is not None else None,
             "unconfirmed": self.unconfirmed.to_json(),
             "queued": self.queued,
             "by_type": {
-                kind: {
-                    "sent": self.sent.get(kind, Count()).to_json(),
-                    "received": None if self.received is None else received.get(kind, Count()).to_json(),
-                }
-                for kind in kinds
+                kind: {"sent": _json_of(self.sent, kind), "received": _json_of(self.received, kind)}
+                for kind in sorted({*(self.sent or ()), *(self.received or ())})
+                if _of(self.sent, kind) != Count() or _of(self.received, kind) != Count()
             },
         }
 
 
 Verdict = str
 """``equal``; ``lost-with-a-link``: no more is missing than the sender knows to be unconfirmed;
-``receiver-down``: nobody to compare with; ``different``: unexplained."""
+``receiver-down``, ``sender-down``: nobody to compare with; ``different``: unexplained."""
 
 
 def compare(
     direction: Direction,
-    rounds: tuple[Mapping[NodeName, NodeReading], ...],
+    rounds: tuple[Round, Round, Round],
     *,
     sent_before: ByType,
     received_before: ByType,
@@ -163,31 +152,37 @@ def compare(
     """Compare the two sides of one direction in the last three readings of all nodes.
 
     Args:
-        rounds: Three readings, oldest first; a node that is not there is missing from it.
+        rounds: Three readings of all nodes, oldest first.
         sent_before: What the sender had counted when its receiver was started again.
         received_before: What the receiver had counted when its sender was started again.
     """
-    first, middle, last = (round_ for round_ in rounds)
+    first, middle, last = rounds
     source, target = direction.source, direction.target
     before = first.get(source, {}).get(target)
-    after = last.get(source, {}).get(target, PeerReading())
-    heard = middle.get(target, {}).get(source, PeerReading()) if target in middle else None
+    after = last.get(source, {}).get(target)
+    heard = middle.get(target, {}).get(source)
     return DirectionTotals(
         direction=direction,
-        sent=_less(after.sent, sent_before),
+        sent=None if after is None else _less(after.sent, sent_before),
         received=None if heard is None else _less(heard.received, received_before),
-        unconfirmed=after.unconfirmed,
-        queued=after.queued + (heard.queued if heard else 0),
-        is_consistent=source in last and before is not None and before.sent == after.sent,
+        unconfirmed=Count() if after is None else after.unconfirmed,
+        queued=(after.queued if after else 0) + (heard.queued if heard else 0),
+        is_consistent=before is not None and after is not None and before.sent == after.sent,
     )
 
 
 def settled(totals: DirectionTotals) -> bool:
     """Whether this direction is at rest and fully accounted for."""
-    if totals.received is None or not totals.is_consistent:
-        return False
-    return totals.queued == 0 and totals.verdict in {"equal", "lost-with-a-link"}
+    return totals.is_consistent and totals.queued == 0 and totals.verdict in {"equal", "lost-with-a-link"}
 
 
 def _less(counts: ByType, before: ByType) -> dict[str, Count]:
     return {kind: count - before.get(kind, Count()) for kind, count in counts.items()}
+
+
+def _of(counts: ByType | None, kind: str) -> Count:
+    return (counts or {}).get(kind, Count())
+
+
+def _json_of(counts: ByType | None, kind: str) -> dict[str, int] | None:
+    return None if counts is None else _of(counts, kind).to_json()

@@ -3,17 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qudag_node.lab.topology import Direction, NodeName
-from qudag_node.lab.totals import Count, NodeReading, PeerReading, compare, settled
+from qudag_node.lab.totals import Count, PeerReading, Round, compare, settled
 
 A, B = NodeName("peer1"), NodeName("peer2")
 THERE = Direction(A, B)
-Round = dict[NodeName, NodeReading]
 
 
 def a_round(
     sent: int, received: int | None, *, queued: int = 0, unconfirmed: int = 0, kind: str = "data"
 ) -> Round:
-    readings: Round = {
+    readings = {
         A: {
             B: PeerReading(
                 sent={kind: Count(sent, sent * 100)},
@@ -27,10 +26,12 @@ def a_round(
     return readings
 
 
-def compared(*rounds: Round, sent_before: int = 0, received_before: int = 0) -> dict[str, object]:
+def compared(
+    first: Round, middle: Round, last: Round, *, sent_before: int = 0, received_before: int = 0
+) -> dict[str, object]:
     totals = compare(
         THERE,
-        rounds,
+        (first, middle, last),
         sent_before={"data": Count(sent_before, sent_before * 100)},
         received_before={"data": Count(received_before, received_before * 100)},
     )
@@ -76,6 +77,11 @@ def test_nobody_to_compare_with() -> None:
     assert compared(alone, alone, alone) == {"verdict": "receiver-down", "settled": False, "difference": None}
 
 
+def test_nobody_to_ask_what_was_sent() -> None:
+    deaf = {B: {A: PeerReading(received={"data": Count(3, 300)})}}
+    assert compared(deaf, deaf, deaf) == {"verdict": "sender-down", "settled": False, "difference": None}
+
+
 def test_a_restarted_receiver_is_compared_from_its_start_on() -> None:
     after = a_round(15, 5)
     assert compared(after, after, after, sent_before=10)["verdict"] == "equal"
@@ -87,16 +93,13 @@ def test_a_restarted_sender_is_compared_from_its_start_on() -> None:
 
 
 def test_types_are_compared_one_by_one() -> None:
-    rounds = tuple(
-        {
-            A: {B: PeerReading(sent={"data": Count(1, 10), "ping": Count(2, 20)})},
-            B: {A: PeerReading(received={"data": Count(2, 20), "ping": Count(1, 10)})},
-        }
-        for _ in range(3)
-    )
-    totals = compare(THERE, rounds, sent_before={}, received_before={})
+    same = {
+        A: {B: PeerReading(sent={"data": Count(1, 10), "ping": Count(2, 20)})},
+        B: {A: PeerReading(received={"data": Count(2, 20), "ping": Count(1, 10)})},
+    }
+    totals = compare(THERE, (same, same, same), sent_before={}, received_before={})
     assert totals.difference == Count(0, 0)
-    assert not totals.is_equal
+    assert totals.verdict == "different"
     assert not settled(totals)
 
 
@@ -140,7 +143,7 @@ def test_only_equal_counts_are_ever_settled_whatever_happens_between_the_reading
         received = min(sent, received + heard)
         rounds.append({A: at_sender, B: {A: PeerReading(received={"data": Count(received, received * 100)})}})
         if len(rounds) >= 3:
-            totals = compare(THERE, tuple(rounds[-3:]), sent_before={}, received_before={})
+            totals = compare(THERE, (rounds[-3], rounds[-2], rounds[-1]), sent_before={}, received_before={})
             if settled(totals):
                 assert totals.sent == totals.received
 
