@@ -136,9 +136,10 @@ class MetricsCollector:
 
     def fold(self) -> None:
         """Take everything logged into the totals: what is read afterwards is exact."""
-        with self.cost.measured():
-            self.traffic.fold()
-            self.latencies.fold()
+        if self.traffic.events or self.latencies.events:
+            with self.cost.measured():
+                self.traffic.fold()
+                self.latencies.fold()
 
     # Messages.
 
@@ -281,11 +282,11 @@ class MetricsCollector:
 
     def probe_sent(self, peer: PeerHandle) -> None:
         """Count a probe sent to a peer."""
-        self.tallies.probes_sent[peer.slot] += 1
+        self.tallies.probe_sent(peer.slot)
 
     def probe_lost(self, peer: PeerHandle) -> None:
         """Count a probe that will not be answered any more."""
-        self.tallies.probes_lost[peer.slot] += 1
+        self.tallies.probe_lost(peer.slot)
 
     def set_tcp_info(self, peer: PeerHandle, info: TcpInfo) -> None:
         """Keep the newest look at the TCP connection of a peer's link."""
@@ -351,6 +352,11 @@ class MetricsCollector:
         """Describe some of the node's own latency series together, over the last minute."""
         self.fold()
         return self.latencies.window.histogram(series).summary(method=method)
+
+    def size_summary(self, message_type: str) -> Summary:
+        """Describe the sizes in bytes of a type's messages since the start, sent and received together."""
+        self.fold()
+        return self.traffic.sizes.histogram(self._number(message_type)).summary(unit=1)
 
     def cpu_s(self) -> float:
         """Return the processor time that collecting has taken; see `CollectionCost`."""

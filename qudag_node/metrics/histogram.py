@@ -143,10 +143,10 @@ class Histogram:
             return []
         low, high = min(self.min, self.highest), min(self.max, self.highest)
         first = bucket_of(low)
-        cumulative = np.cumsum(self.counts[first : bucket_of(high) + 1])
+        cumulative = self.counts[first : bucket_of(high) + 1].cumsum()
         ranks = [rank_of(quantile, self.samples) for quantile in quantiles]
-        buckets: list[int] = (np.searchsorted(cumulative, ranks) + first).tolist()
-        return [min(max(bucket_midpoint(bucket), low), high) for bucket in buckets]
+        buckets: list[int] = cumulative.searchsorted(ranks).tolist()
+        return [min(max(bucket_midpoint(first + bucket), low), high) for bucket in buckets]
 
     def summary(self, *, unit: float = NANOSECOND_S, method: str | None = None) -> Summary:
         """Describe the distribution, each figure times ``unit``."""
@@ -222,6 +222,12 @@ class HistogramTable:
         used = slice(bucket_of(low), bucket_of(high) + 1)
         histogram.counts[used] += self._counts[row, used]
         histogram.widen(samples=samples, total=int(self._sums[row]), low=low, high=high)
+
+    def histogram(self, row: int) -> Histogram:
+        """Return one row as a histogram of its own."""
+        histogram = Histogram(self.highest)
+        self.add_to(histogram, row)
+        return histogram
 
     def clear(self) -> None:
         """Forget everything."""

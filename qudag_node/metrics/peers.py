@@ -80,7 +80,7 @@ class PeerHandle:
         """Say how this peer's round-trip times are obtained, for instance ``link-ping``."""
         if method != self.rtt_method:
             self.rtt_method = method
-            self._registry.text_changed(self, "rtt_method", method)
+            self._registry.rtt_method_changed(self)
 
 
 class PeerRegistry:
@@ -95,6 +95,8 @@ class PeerRegistry:
         self.capacity = min(_FIRST_CAPACITY, max_peers + 1)
         self.census = PeerCensus()
         self.nobody = PeerHandle("", NOBODY_SLOT, self)
+        #: How round-trip times are obtained: ``mixed`` if not always in one way, None before the first.
+        self.rtt_method: str | None = None
         #: How often each slot was given out: a reader of rings sees that a slot changed hands.
         self.generation = np.zeros(self.capacity, np.uint32)
         self.protocol_version = np.zeros(self.capacity, np.uint8)
@@ -177,6 +179,12 @@ class PeerRegistry:
             return
         self._write(handle)
         self.census.replace(before, handle.labels)
+
+    def rtt_method_changed(self, handle: PeerHandle) -> None:
+        """Take a handle's new method into its column."""
+        known = self.rtt_method
+        self.rtt_method = handle.rtt_method if known in (None, handle.rtt_method) else "mixed"
+        self.text_changed(handle, "rtt_method", handle.rtt_method)
 
     def text_changed(self, handle: PeerHandle, column: str, text: str) -> None:
         """Set one text of one peer."""

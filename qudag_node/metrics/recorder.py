@@ -156,15 +156,16 @@ class LatencyRecorder:
         capacity: Peer slots to begin with.
 
     Attributes:
+        events: Series that were logged and not folded yet.
         log_series: Appends the series of a value.
         log_value: Appends the value, in seconds, right after.
         rejected: Values that were negative or not a number, and left out.
     """
 
     def __init__(self, series: int, capacity: int) -> None:
-        self._series_log: list[float] = []
+        self.events: list[float] = []
         self._value_log: list[float] = []
-        self.log_series: Callable[[float], None] = self._series_log.append
+        self.log_series: Callable[[float], None] = self.events.append
         self.log_value: Callable[[float], None] = self._value_log.append
         self.recorded = 0
         self.rejected = 0
@@ -178,7 +179,7 @@ class LatencyRecorder:
     @property
     def due(self) -> bool:
         """Whether a fold is due."""
-        return len(self._series_log) >= FOLD_AT
+        return len(self.events) >= FOLD_AT
 
     @property
     def nbytes(self) -> int:
@@ -195,8 +196,8 @@ class LatencyRecorder:
 
     def fold(self) -> None:
         """Take the whole log into histograms and rings."""
-        while self._series_log:
-            self._fold_slice(_take(self._series_log), _take(self._value_log))
+        while self.events:
+            self._fold_slice(_take(self.events), _take(self._value_log))
 
     def _fold_slice(self, series: Float64s, seconds: Float64s) -> None:
         self.recorded += len(seconds)

@@ -14,12 +14,13 @@ RING_SAMPLES = 128
 
 FIGURES = ("last", "min", "avg", "p50", "p95", "p99", "max", "jitter")
 
-#: RFC 3550, section 6.4.1: J += (|D| - J) / 16, hence the newest difference weighs 1/16, the one before
-#: 15/256 and so on. What lies beyond the ring would weigh under 0.03 %.
-_JITTER_WEIGHTS = (1 / 16 * (15 / 16) ** np.arange(RING_SAMPLES - 1)).astype(np.float32)
+#: RFC 3550, section 6.4.1: J += (|D| - J) / 16. So the newest difference weighs 1/16, the one before 15/256,
+#: and what lies beyond the ring would weigh under 0.03 %. A row for each place that the next sample may take.
+_AGES = np.subtract.outer(np.arange(RING_SAMPLES), np.arange(RING_SAMPLES) + 2) % RING_SAMPLES
+_JITTER_WEIGHTS = np.where(_AGES < RING_SAMPLES - 1, (15 / 16) ** _AGES / 16, 0).astype(np.float32)
 _PER_MILLION = np.array([500_000, 950_000, 990_000])
-#: Rows sorted at a time: 1 MiB of samples, which stays in the processor's cache.
-_ROWS = 2048
+#: Rows worked on at a time: 128 KiB of samples, which stay in the processor's cache.
+_ROWS = 256
 
 Float32s = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
@@ -37,11 +38,13 @@ class LatencyRings:
         self._figures = np.full((capacity, len(FIGURES)), np.nan, np.float32)
         self._has_news = np.zeros(capacity, np.bool_)
         self.count: Int64s = np.zeros(capacity, np.int64)
+        # Kept, because memory taken anew for every refresh costs more, in page faults, than the work itself.
+        self._scratch = np.empty((4, _ROWS, RING_SAMPLES), np.float32)
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        arrays = (self._samples, self._figures, self._has_news, self.count)
+        arrays = (self._samples, self._figures, self._has_news, self.count, self._scratch)
         return sum(array.nbytes for array in arrays)
 
     def grow(self, capacity: int) -> None:
@@ -86,25 +89,31 @@ class LatencyRings:
         self._has_news[changed] = False
 
     def _refresh(self, slots: Int64s) -> None:
+        samples, ordered, differences, weights = self._scratch[:, : len(slots)]
         count = self.count[slots]
         held = np.minimum(count, RING_SAMPLES)
-        by_age = self._by_age(slots, count)
-        valid = np.arange(RING_SAMPLES) < held[:, None]
-        present = np.where(valid, by_age, np.float32(0))
-        ordered = np.sort(by_age, axis=1)
+        rows = np.arange(len(slots))
+        np.take(self._samples, slots, axis=0, out=samples, mode="clip")  # other modes make a copy first
+        ordered[:] = samples
+        ordered.sort(axis=1)
+        samples[samples == np.inf] = 0
         ranks = -(-held[:, None] * _PER_MILLION // 1_000_000) - 1
-        differences = np.abs(np.diff(present, axis=1))
-        differences[~valid[:, 1:]] = 0
-        figures = self._figures[slots]
-        figures[:, 0] = by_age[:, 0]
+        figures = np.empty((len(slots), len(FIGURES)), np.float32)
+        figures[:, 0] = samples[rows, (count - 1) % RING_SAMPLES]
         figures[:, 1] = ordered[:, 0]
-        figures[:, 2] = present.sum(axis=1, dtype=np.float64) / held
-        figures[:, 3:6] = np.take_along_axis(ordered, ranks, axis=1)
-        figures[:, 6] = np.take_along_axis(ordered, held[:, None] - 1, axis=1)[:, 0]
-        figures[:, 7] = differences @ _JITTER_WEIGHTS
+        figures[:, 2] = np.einsum("ij->i", samples) / held
+        figures[:, 3:6] = ordered[rows[:, None], ranks]
+        figures[:, 6] = ordered[rows, held - 1]
+        _differences(samples, count, out=differences)
+        np.take(_JITTER_WEIGHTS, count % RING_SAMPLES, axis=0, out=weights, mode="clip")
+        figures[:, 7] = np.einsum("ij,ij->i", differences, weights)
         self._figures[slots] = figures
 
-    def _by_age(self, slots: Int64s, count: Int64s) -> Float32s:
-        """Return the samples of each slot, newest first, infinity where there are none yet."""
-        places = (count[:, None] - 1 - np.arange(RING_SAMPLES)) % RING_SAMPLES
-        return np.take_along_axis(self._samples[slots], places, axis=1)
+
+def _differences(samples: Float32s, count: Int64s, *, out: Float32s) -> None:
+    """Write by how much each place's sample differs from the one at the next place of its ring."""
+    # In one run over all rows, which is five times faster than row by row; then each row's end is put right.
+    np.subtract(samples.reshape(-1)[1:], samples.reshape(-1)[:-1], out=out.reshape(-1)[:-1])
+    np.subtract(samples[:, 0], samples[:, -1], out=out[:, -1])
+    np.abs(out, out=out)
+    out[count < RING_SAMPLES, -1] = 0  # there is nothing at the last place yet

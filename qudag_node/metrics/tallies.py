@@ -7,19 +7,14 @@ import numpy as np
 from qudag_node.host import TcpInfo
 from qudag_node.metrics.slots import grown
 
-__all__ = ["TCP_FIGURES", "PeerTallies"]
+__all__ = ["TCP_COUNTS", "TCP_TIMES", "PeerTallies"]
 
-TCP_FIGURES = (
-    "rtt_s",
-    "rttvar_s",
-    "min_rtt_s",
-    "retransmits",
-    "cwnd_segments",
-    "delivery_bytes_per_s",
-    "sent_bytes",
-    "received_bytes",
-)
-_SENT, _RECEIVED = TCP_FIGURES.index("sent_bytes"), TCP_FIGURES.index("received_bytes")
+#: Columns of `PeerTallies.tcp_times` and of `PeerTallies.tcp_counts`.
+TCP_TIMES = ("rtt_s", "rttvar_s", "min_rtt_s", "delivery_bytes_per_s")
+TCP_COUNTS = ("retransmits", "cwnd_segments", "sent_bytes", "received_bytes")
+
+_SENT, _LOST = 0, 1
+_WIRE_BYTES = slice(2, 4)
 
 
 class PeerTallies:
@@ -29,57 +24,69 @@ class PeerTallies:
         self.failed = np.zeros(capacity, np.int64)
         self.dropped_in = np.zeros(capacity, np.int64)
         self.dropped_out = np.zeros(capacity, np.int64)
-        self.probes_sent = np.zeros(capacity, np.uint32)
-        self.probes_lost = np.zeros(capacity, np.uint32)
-        #: `TCP_FIGURES` of the present link, NaN where the kernel tells nothing.
-        self.tcp = np.full((capacity, len(TCP_FIGURES)), np.nan)
-        self._ended_wire_bytes = [0.0, 0.0]
+        #: Probes sent, and probes lost.
+        self.probes = np.zeros((capacity, 2), np.uint32)
+        #: `TCP_TIMES` of the present link, NaN where the kernel tells nothing.
+        self.tcp_times = np.full((capacity, len(TCP_TIMES)), np.nan, np.float32)
+        #: `TCP_COUNTS` of the present link, 0 where the kernel tells nothing.
+        self.tcp_counts = np.zeros((capacity, len(TCP_COUNTS)), np.int64)
+        self._ended_wire_bytes = np.zeros(2, np.int64)
         self._knows_wire_bytes = False
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        counters = (self.failed, self.dropped_in, self.dropped_out, self.probes_sent, self.probes_lost)
-        return sum(array.nbytes for array in counters) + self.tcp.nbytes
+        counters = (self.failed, self.dropped_in, self.dropped_out, self.probes)
+        return sum(array.nbytes for array in (*counters, self.tcp_times, self.tcp_counts))
 
     def grow(self, capacity: int) -> None:
         """Make room for slots 0 to ``capacity`` - 1."""
         self.failed = grown(self.failed, capacity)
         self.dropped_in = grown(self.dropped_in, capacity)
         self.dropped_out = grown(self.dropped_out, capacity)
-        self.probes_sent = grown(self.probes_sent, capacity)
-        self.probes_lost = grown(self.probes_lost, capacity)
-        self.tcp = grown(self.tcp, capacity, np.nan)
+        self.probes = grown(self.probes, capacity)
+        self.tcp_times = grown(self.tcp_times, capacity, np.nan)
+        self.tcp_counts = grown(self.tcp_counts, capacity)
 
     def clear(self, slot: int) -> None:
         """Make the slot as new."""
         self.end_link(slot)
-        for counter in (self.failed, self.dropped_in, self.dropped_out, self.probes_sent, self.probes_lost):
+        for counter in (self.failed, self.dropped_in, self.dropped_out, self.probes):
             counter[slot] = 0
+
+    def probe_sent(self, slot: int) -> None:
+        """Count a probe."""
+        self.probes[slot, _SENT] += 1
+
+    def probe_lost(self, slot: int) -> None:
+        """Count a probe that is not answered."""
+        self.probes[slot, _LOST] += 1
 
     def set_tcp_info(self, slot: int, info: TcpInfo) -> None:
         """Keep the newest look at a peer's link. About 2 µs."""
-        self.tcp[slot] = (
+        self.tcp_times[slot] = (
             info.rtt_s,
             info.rttvar_s,
             np.nan if info.min_rtt_s is None else info.min_rtt_s,
+            np.nan if info.delivery_bytes_per_s is None else info.delivery_bytes_per_s,
+        )
+        self.tcp_counts[slot] = (
             info.retransmits,
             info.cwnd_segments,
-            np.nan if info.delivery_bytes_per_s is None else info.delivery_bytes_per_s,
-            np.nan if info.sent_bytes is None else info.sent_bytes,
-            np.nan if info.received_bytes is None else info.received_bytes,
+            info.sent_bytes or 0,
+            info.received_bytes or 0,
         )
         self._knows_wire_bytes = self._knows_wire_bytes or info.received_bytes is not None
 
     def end_link(self, slot: int) -> None:
         """Take a link's bytes into the total of those that ended."""
-        self._ended_wire_bytes[0] += float(np.nan_to_num(self.tcp[slot, _SENT]))
-        self._ended_wire_bytes[1] += float(np.nan_to_num(self.tcp[slot, _RECEIVED]))
-        self.tcp[slot] = np.nan
+        self._ended_wire_bytes += self.tcp_counts[slot, _WIRE_BYTES]
+        self.tcp_times[slot] = np.nan
+        self.tcp_counts[slot] = 0
 
     def wire_bytes(self) -> tuple[int, int] | None:
         """Return TCP payload bytes sent and received, as last looked at; None where no kernel told."""
         if not self._knows_wire_bytes:
             return None
-        sent, received = np.nansum(self.tcp[:, [_SENT, _RECEIVED]], axis=0)
-        return int(sent + self._ended_wire_bytes[0]), int(received + self._ended_wire_bytes[1])
+        sent, received = (self.tcp_counts[:, _WIRE_BYTES].sum(axis=0) + self._ended_wire_bytes).tolist()
+        return sent, received

@@ -60,8 +60,16 @@ def test_an_unlimited_number_of_files_has_no_limit(monkeypatch: pytest.MonkeyPat
 def test_where_no_directory_lists_open_files_there_is_no_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path: object) -> list[str]:
+    def refuse(_path: object) -> os.stat_result:
         raise OSError
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(Path, "stat", refuse)
     assert ProcessSampler(proc=tmp_path).sample().open_files is None
+
+
+def test_a_kernel_that_does_not_count_open_files_has_them_listed(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "fd").symlink_to("/dev/fd")
+    listed = ProcessSampler(proc=tmp_path).sample().open_files
+    assert listed is not None
+    assert listed > 0

@@ -1,0 +1,200 @@
+"""Each monitor alone, with times as arguments."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qudag_node.metrics import MetricsCollector
+from qudag_node.metrics.statistics import Peak, Rates, Summary
+from qudag_node.monitors import BandwidthMonitor, LatencyTracker, PerformanceMetrics, ThroughputMonitor
+
+UNIX_S = 1_700_000_000.0
+
+
+def test_bandwidth_has_rates_peaks_and_utilization() -> None:
+    monitor = BandwidthMonitor(capacity_bits_per_s=80_000)
+    sent = [0, 1000, 6000, 7000]
+    for second, sent_bytes in enumerate(sent):
+        monitor.observe(
+            sent_bytes=sent_bytes,
+            received_bytes=second * 100,
+            now_mono_s=second,
+            now_unix_s=UNIX_S + second,
+        )
+    found = monitor.statistics()
+    assert (found.sent_bytes, found.received_bytes) == (7000, 300)
+    assert (found.sent_rate.per_s_1, found.received_rate.per_s_1) == (1000.0, 100.0)
+    assert found.sent_peak == Peak(per_s=5000.0, at_unix_s=UNIX_S + 2)
+    assert found.utilization_ratio == pytest.approx(0.1)
+
+
+def test_utilization_is_unknown_without_a_capacity_or_a_rate() -> None:
+    monitor = BandwidthMonitor()
+    for second in range(2):
+        monitor.observe(sent_bytes=second, received_bytes=0, now_mono_s=second, now_unix_s=UNIX_S)
+    assert monitor.statistics().utilization_ratio is None
+    monitor = BandwidthMonitor(capacity_bits_per_s=1e6)
+    monitor.observe(sent_bytes=1, received_bytes=0, now_mono_s=0, now_unix_s=UNIX_S)
+    assert monitor.statistics().utilization_ratio is None
+    assert monitor.statistics().sent_peak is None
+
+
+def test_a_capacity_measured_later_counts_from_then_on() -> None:
+    monitor = BandwidthMonitor()
+    for second in range(3):
+        monitor.observe(sent_bytes=second * 125, received_bytes=0, now_mono_s=second, now_unix_s=UNIX_S)
+        monitor.capacity_bits_per_s = 2000.0
+    assert monitor.statistics().utilization_ratio == pytest.approx(0.5)
+
+
+def test_throughput_tells_types_and_fates_apart() -> None:
+    collector = MetricsCollector(message_types=("ping", "data", "test"))
+    peer = collector.open_peer("a")
+    monitor = ThroughputMonitor(("ping", "data"))
+    for second in range(11):
+        monitor.observe(collector.totals(), now_mono_s=second, now_unix_s=UNIX_S + second)
+        for _ in range(10):
+            collector.record_message_received(peer, "data", 100)
+        collector.record_message_received(peer, "test", 100)
+        collector.record_message_sent(peer, "ping", 10)
+        collector.record_message_processed("data")
+        collector.record_message_failed(peer, "data", "signature")
+        collector.record_message_dropped(peer, "data", "in", "rate-limit")
+        collector.record_message_dropped(peer, "ping", "out", "queue-full", 2)
+    found = monitor.statistics(collector.totals(), {"data": Summary(samples=1)})
+    assert (found.sent, found.received, found.processed, found.failed) == (11, 110, 11, 11)
+    assert (found.dropped_in, found.dropped_out, found.queued_in) == (11, 22, 77)
+    assert found.received_rate == Rates(per_s_1=10.0, per_s_10=10.0)
+    assert found.received_peak == Peak(per_s=10.0, at_unix_s=UNIX_S + 1)
+    assert monitor.rates("failed", "data").per_s_10 == 1.0
+    assert monitor.rates("dropped_out").per_s_1 == 2.0
+    assert monitor.rates("received", "ping").per_s_1 == 0.0
+    assert found.by_type["data"].size_bytes.samples == 1
+    assert found.by_type["ping"].size_bytes.samples == 0
+    assert found.dropped_by_cause == {"rate-limit": 11, "queue-full": 22}
+
+
+def test_performance_counts_vertices_and_messages() -> None:
+    performance = PerformanceMetrics()
+    for second in range(3):
+        performance.observe(
+            vertices_accepted=second * second * 10,
+            messages=second * 7,
+            now_mono_s=second,
+            now_unix_s=UNIX_S + second,
+        )
+    found = performance.statistics(queue_depth=3, queue_bytes=300)
+    assert (found.tps.per_s_1, found.mps.per_s_1) == (30.0, 7.0)
+    assert found.tps_peak == Peak(per_s=30.0, at_unix_s=UNIX_S + 2)
+    assert found.mps_peak == Peak(per_s=7.0, at_unix_s=UNIX_S + 1)
+    assert (found.vertices_accepted, found.queue_depth, found.queue_bytes) == (40, 3, 300)
+    assert found.processing_time_s.samples == 0
+    assert found.propagation_time_s is None
+
+
+def test_latency_of_peers_types_and_routes() -> None:
+    collector = MetricsCollector(message_types=("ping", "data", "test"))
+    near, far = collector.open_peer("near"), collector.open_peer("far")
+    tracker = LatencyTracker(collector)
+    for sample in range(1, 101):
+        collector.record_latency(near, sample / 1000, method="link-ping")
+    collector.record_type_latency("ping", 0.25, method="request-reply")
+    collector.record_type_latency("test", 0.25, method="request-reply")
+    collector.record_routing_latency(0.5)
+    tracker.tick(now_mono_s=0)
+    found = tracker.peer(near, now_mono_s=0)
+    assert (found.samples, found.method) == (100, "link-ping")
+    exact = {"last": 0.1, "min": 0.001, "avg": 0.0505, "p50": 0.05, "p95": 0.095, "p99": 0.099, "max": 0.1}
+    assert {name: getattr(found, f"{name}_s") for name in exact} == pytest.approx(exact, rel=1e-5)
+    assert tracker.peer(far, now_mono_s=0).p50_s is None
+    statistics = tracker.statistics()
+    assert statistics.links.samples == 100
+    assert statistics.links.method == "link-ping"
+    assert statistics.links.p95 == pytest.approx(0.095, rel=0.004)
+    assert set(statistics.by_type) == {"ping"}
+    assert statistics.by_type["ping"].method == "request-reply"
+    assert statistics.routing.avg == pytest.approx(0.5)
+
+
+def test_two_ways_to_a_round_trip_time_are_mixed() -> None:
+    collector = MetricsCollector(message_types=("ping",))
+    tracker = LatencyTracker(collector)
+    assert tracker.statistics().links.method is None
+    collector.record_latency(collector.open_peer("a"), 0.1, method="link-ping")
+    collector.record_latency(collector.open_peer("b"), 0.1, method="stamp")
+    assert tracker.statistics().links.method == "mixed"
+
+
+def test_samples_leave_the_summaries_after_the_window() -> None:
+    collector = MetricsCollector(message_types=("ping",))
+    peer = collector.open_peer("a")
+    tracker = LatencyTracker(collector, window_s=60)
+    tracker.tick(now_mono_s=0)
+    collector.record_latency(peer, 0.1, method="link-ping")
+    for second in range(1, 51):
+        tracker.tick(now_mono_s=second)
+        assert tracker.statistics().links.samples == 1
+    for second in range(51, 62):
+        tracker.tick(now_mono_s=second)
+    assert tracker.statistics().links.samples == 0
+    assert tracker.peer(peer, now_mono_s=62).samples == 1
+
+
+def test_a_long_pause_empties_the_window_at_once() -> None:
+    collector = MetricsCollector(message_types=("ping",))
+    tracker = LatencyTracker(collector)
+    tracker.tick(now_mono_s=0)
+    collector.record_routing_latency(0.1)
+    tracker.tick(now_mono_s=1e9)
+    assert tracker.statistics().routing.samples == 0
+
+
+def test_loss_is_told_for_the_window_and_the_session() -> None:
+    collector = MetricsCollector(message_types=("ping",))
+    peer, idle = collector.open_peer("a"), collector.open_peer("idle")
+    tracker = LatencyTracker(collector, window_s=60)
+    for second in range(200):
+        tracker.tick(now_mono_s=second)
+        collector.probe_sent(peer)
+        if second < 50:
+            collector.probe_lost(peer)
+    found = tracker.peer(peer, now_mono_s=199)
+    assert (found.probes_sent, found.probes_lost) == (200, 50)
+    assert found.loss_session_ratio == pytest.approx(0.25)
+    assert found.loss_ratio == 0.0
+    assert tracker.peer(idle, now_mono_s=199).loss_ratio is None
+    assert tracker.nbytes > 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=120))
+def test_the_loss_of_the_window_is_that_of_its_probes(seconds: list[tuple[int, int]]) -> None:
+    collector = MetricsCollector(message_types=("ping",))
+    peer = collector.open_peer("a")
+    tracker = LatencyTracker(collector, window_s=12)
+    for now_s, (sent, lost) in enumerate(seconds):
+        tracker.tick(now_mono_s=now_s)
+        for _ in range(sent):
+            collector.probe_sent(peer)
+        for _ in range(min(lost, sent)):
+            collector.probe_lost(peer)
+    found = tracker.peer(peer, now_mono_s=len(seconds) - 1)
+    # Steps of a second: the window begins at the tick 12 s ago, before that second's probes.
+    newest = seconds[-13:] if len(seconds) > 13 else seconds
+    sent = sum(sent for sent, _ in newest)
+    lost = sum(min(lost, sent) for sent, lost in newest)
+    assert found.loss_ratio == (pytest.approx(lost / sent) if sent else None)
+
+
+def test_propagation_comes_with_the_largest_error_of_any() -> None:
+    collector = MetricsCollector(message_types=("data",))
+    tracker = LatencyTracker(collector)
+    assert tracker.propagation_time() is None
+    collector.record_propagation(0.02, error_bound_s=0.001)
+    collector.record_propagation(0.03, error_bound_s=0.004)
+    collector.record_propagation(0.001, error_bound_s=0.004)
+    found = tracker.propagation_time()
+    assert found is not None
+    assert found.samples == 2
+    assert found.error_bound_s == pytest.approx(0.004)
