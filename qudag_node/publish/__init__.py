@@ -2,5 +2,6 @@
 
 from qudag_node.publish.delta import delta
 from qudag_node.publish.document import Document, Translator, to_document
+from qudag_node.publish.history import HISTORY_SCHEMA, to_history
 
-__all__ = ["Document", "Translator", "delta", "to_document"]
+__all__ = ["HISTORY_SCHEMA", "Document", "Translator", "delta", "to_document", "to_history"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -43,9 +42,9 @@ class Translator:
     def document(self, statistics: NetworkStatistics) -> Document:
         """Return the stats document."""
         document: Document = {"schema": STATS_SCHEMA}
-        for name in _field_names(NetworkStatistics):
-            section = getattr(statistics, name)
-            document[name] = self._peers(section) if isinstance(section, PeerTable) else _plain(section)
+        for field in fields(statistics):
+            section = getattr(statistics, field.name)
+            document[field.name] = self._peers(section) if isinstance(section, PeerTable) else _plain(section)
         return document
 
     def _peers(self, table: PeerTable) -> Document:
@@ -117,9 +116,4 @@ def _plain(value: object) -> object:
 
 
 def _fields(value: Any) -> dict[str, object]:
-    return {name: _plain(getattr(value, name)) for name in _field_names(type(value))}
-
-
-@cache
-def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -1,0 +1,106 @@
+"""Which numbers of the statistics are series, what they are called, and how many make one.
+
+A series is named by its dotted path in the stats document: ``messages.sent_rate.1s``,
+``latency.links.p99``. When several values fall into one point, they become:
+
+    last    counts that only grow, and how long the node has been up
+    max     p95, p99, max, peaks: the worst must stay visible
+    min     min
+    mean    everything else: rates, medians, levels
+
+Left out: what never changes (``limit``, ``interval_s``), times of day, error bounds, and agents,
+whose names strangers choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import IntEnum
+from typing import Any
+
+from qudag_node.metrics.statistics import ConnectionStatistics, NetworkStatistics, Rates
+
+__all__ = ["Fold", "fold_of", "numbers_of"]
+
+
+class Fold(IntEnum):
+    """How several values become one."""
+
+    MEAN = 0
+    LAST = 1
+    MAX = 2
+    MIN = 3
+
+
+_LAST = {
+    "bytes_received",
+    "bytes_sent",
+    "closed",
+    "collector_cpu_s",
+    "cpu_s",
+    "dropped_in",
+    "dropped_out",
+    "duplicates",
+    "failed",
+    "processed",
+    "received",
+    "received_bytes",
+    "samples",
+    "sent",
+    "sent_bytes",
+    "total",
+    "uptime_s",
+    "vertices_accepted",
+    "wire_received_bytes",
+    "wire_sent_bytes",
+}
+_LAST_WITHIN = {"errors", "failed_by_cause", "dropped_by_cause"}
+_MAX = {"p95", "p99", "max", "per_s", "rtt_p95_s"}
+_LEFT_OUT = {
+    "agent",
+    "at_unix_s",
+    "error_bound_s",
+    "interval_s",
+    "limit",
+    "open_files_limit",
+    "peers",
+    "sampled_unix_s",
+    "started_unix_s",
+    "tick",
+}
+_SHORTER = {"incoming": "in", "outgoing": "out"}
+
+
+def fold_of(name: str) -> Fold:
+    """Return how values of the series of this name become one."""
+    *_, parent, leaf = ("", *name.split("."))
+    if leaf in _LAST or parent in _LAST_WITHIN:
+        return Fold.LAST
+    if leaf in _MAX:
+        return Fold.MAX
+    return Fold.MIN if leaf == "min" else Fold.MEAN
+
+
+def numbers_of(statistics: NetworkStatistics) -> Iterator[tuple[str, float]]:
+    """Yield the name and value of every series that has a value now, peers aside."""
+    return _walk(statistics, "")
+
+
+def _walk(value: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, (int, float)):
+        if not isinstance(value, bool):
+            yield path, float(value)
+    elif isinstance(value, Rates):
+        for window, rate in (("1s", value.per_s_1), ("10s", value.per_s_10), ("60s", value.per_s_60)):
+            if rate is not None:
+                yield f"{path}.{window}", rate
+    elif is_dataclass(value):
+        shorter = _SHORTER if isinstance(value, ConnectionStatistics) else {}
+        for field in fields(value):
+            if field.name not in _LEFT_OUT:
+                name = shorter.get(field.name, field.name)
+                yield from _walk(getattr(value, field.name), f"{path}.{name}" if path else name)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _walk(inner, f"{path}.{key}")
