@@ -16,6 +16,7 @@ from qudag_node.overlay.faults import DuplicateLinkError
 from qudag_node.overlay.frames import FrameType
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.pace import Pace
 from qudag_node.peerid import peer_id_of
 
 __all__ = ["Finder"]
@@ -42,7 +43,9 @@ class Finder:
         dial: Callable[[PeerEndpoint], Awaitable[Link]],
         is_wanted: Callable[[bytes], bool],
         clock: Clock,
+        pace: Pace,
     ) -> None:
+        self._pace = pace
         self._config = config
         self._book = book
         self._neighbours = neighbours
@@ -56,6 +59,7 @@ class Finder:
         """Ask every neighbour for addresses, again and again, until cancelled."""
         while True:
             await asyncio.sleep(self._config.exchange_interval_s * self._rng.uniform(0.9, 1.1))
+            await self._pace.goes_on()
             now_mono_s = self._clock.monotonic()
             for neighbour in list(self._neighbours.values()):
                 neighbour.link.send(FrameType.PEERS, neighbour.exchange.ask(), now_mono_s)
@@ -64,6 +68,7 @@ class Finder:
         """Dial nodes from the book while links are fewer than wanted, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_INTERVAL_S * self._rng.uniform(0.5, 1.5))
+            await self._pace.goes_on()
             missing = self._config.target_links - len(self._neighbours)
             if missing <= 0:
                 continue

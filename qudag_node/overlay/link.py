@@ -19,7 +19,7 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, cast
 
@@ -52,6 +52,7 @@ from qudag_node.overlay.hello import LocalEnd
 from qudag_node.overlay.linkkeys import LinkKeys, derive_link_keys
 from qudag_node.overlay.opening import Opening, explain_goodbye
 from qudag_node.overlay.outlet import Outlet
+from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.ping import PingTracker
 from qudag_node.overlay.queue import QueueLimits, SendQueue
 from qudag_node.overlay.ratelimit import PeerRateLimiter, RateLimits
@@ -153,6 +154,7 @@ class LinkSettings:
     clock: Clock
     owner: LinkOwner
     read_buffer: memoryview
+    pace: Pace = field(default_factory=Pace)
 
 
 class Link(asyncio.BufferedProtocol):
@@ -473,6 +475,10 @@ class Link(asyncio.BufferedProtocol):
         self._start_timer(config.ping_interval_s, self._tick)
         now_mono_s, now_mono_ns = self._clock.monotonic(), self._clock.monotonic_ns()
         self._count_lost(self.pings.expire(now_mono_ns))
+        if self._settings.pace.is_held:
+            # Where nobody asks, nobody answers: silence means nothing until it is over.
+            self._last_received_mono_s = now_mono_s
+            return
         silent_s = now_mono_s - self._last_received_mono_s
         if silent_s > config.dead_peer_timeout_s:
             self.abort(PeerTimeoutError(f"nothing received for {silent_s:.1f} s"))

@@ -47,6 +47,7 @@ from qudag_node.overlay.link import Link, LinkSettings
 from qudag_node.overlay.linkstate import LinkState, LinkStateConfig, MapNode
 from qudag_node.overlay.lsdb import DatabaseLimits
 from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.paths import MapLink
 from qudag_node.overlay.peertable import Peer, PeerState, PeerTable
 from qudag_node.overlay.pins import PIN_FILE_NAME, Pins
@@ -126,6 +127,7 @@ class Overlay:
             max_pending=config.max_pending_links,
             settle_s=config.handshake_timeout_s,
         )
+        self._pace = Pace()
         self._neighbours = Neighbours(exchange_interval_s=config.exchange_interval_s)
         self._gauges = Gauges(collector, self._admission, self._table, events, limit=config.max_links)
         parts = _parts_of(config, node, clock, self._file(ROUTING_FILE_NAME))
@@ -142,6 +144,7 @@ class Overlay:
             clock=clock,
             events=events,
             path=self._file(ROUTING_FILE_NAME),
+            pace=self._pace,
         )
         self._handlers.on_map = self._routing.wake
         self._handlers.on_probe = self._routing.take_probe
@@ -173,6 +176,7 @@ class Overlay:
             dial=self._dial,
             is_wanted=self._is_wanted,
             clock=clock,
+            pace=self._pace,
         )
         self._settings: LinkSettings | None = None
         self._servers: list[asyncio.Server] = []
@@ -205,6 +209,7 @@ class Overlay:
             clock=self._clock,
             owner=self._switchboard,
             read_buffer=memoryview(bytearray(_READ_BUFFER_BYTES)),
+            pace=self._pace,
         )
         for server in self._servers:
             await self._serve(server)
@@ -384,6 +389,10 @@ class Overlay:
             peer.alias = alias
             self._table.publish(peer)
         return peer_id
+
+    def hold(self, *, held: bool) -> None:
+        """Send nothing of our own accord, or go on; see ``Pace``."""
+        self._pace.hold(held=held)
 
     # Messages
 

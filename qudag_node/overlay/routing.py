@@ -21,6 +21,7 @@ from qudag_node.overlay.frames import FrameType, encode_frame
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.linkstate import LinkState
 from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.peertable import PeerTable
 from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
 from qudag_node.overlay.routed import Drop, ProbeResult, Router
@@ -80,7 +81,9 @@ class Routing:
         clock: Clock,
         events: EventLog,
         path: Path | None,
+        pace: Pace,
     ) -> None:
+        self._pace = pace
         self._config = config
         self._link_state = link_state
         self._router = router
@@ -140,6 +143,7 @@ class Routing:
     async def run(self) -> None:
         """Do what is due when it is due, until cancelled or told to leave."""
         while not self._is_leaving:
+            await self._pace.goes_on()
             self._tick()
             await self._save()
             wait_s = max(self._link_state.due_mono_s - self._clock.monotonic(), 0.005)
@@ -155,6 +159,7 @@ class Routing:
         interval_s = self._config.routing_probe_interval_s
         while interval_s > 0:
             await asyncio.sleep(interval_s)
+            await self._pace.goes_on()
             now_mono_s = self._clock.monotonic()
             self._expire(now_mono_s)
             for key in self._next_to_probe():
