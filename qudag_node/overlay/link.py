@@ -272,7 +272,7 @@ class Link(asyncio.BufferedProtocol):
         """The other end is at fault, or not wanted: tell it where that helps, and close."""
         if self.phase is LinkPhase.UP:
             self._step_down(error, Goodbye(GoodbyeReason.PROTOCOL, str(error)))
-        elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED}:
+        elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED} and self._error is None:
             self._error = error
             if isinstance(error, LinkRefusedError) and error.is_ours:
                 self._opening.refuse(error)

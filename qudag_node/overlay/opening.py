@@ -129,7 +129,7 @@ class Opening:
         return True
 
     def _send(self, data: bytes) -> None:
-        if data:
+        if data and self._tls.can_send:
             self._tls.send(data)
 
 

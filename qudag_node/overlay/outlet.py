@@ -141,7 +141,7 @@ class Outlet:
 
     def _write(self, batch: list[Queued]) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or not self._tls.can_send:
             self._drop(batch)
             return
         self._tls.send(b"".join([entry.frame for entry in batch]))

@@ -94,6 +94,7 @@ class Routing:
         self._events = events
         self._path = path
         self._saved = (link_state.sequence, 0.0)
+        self._saving = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_leaving = False
         self._answers: dict[bytes, asyncio.Future[ProbeResult]] = {}
@@ -238,8 +239,15 @@ class Routing:
         if not at_once and now_mono_s - saved_mono_s < _SAVE_INTERVAL_S:
             return
         self._saved = sequence, now_mono_s
+        async with self._saving:
+            await self._write(sequence)
+
+    async def _write(self, sequence: int) -> None:
+        path = self._path
+        if path is None:
+            return
         try:
-            await asyncio.to_thread(write_json, self._path, {"schema": _SCHEMA, "advert_sequence": sequence})
+            await asyncio.to_thread(write_json, path, {"schema": _SCHEMA, "advert_sequence": sequence})
         except DataDirectoryError as exc:
             # The wall clock carries the sequence over the restart; the file only helps where that goes back.
             _log.warning("%s", exc)

@@ -22,11 +22,21 @@ class TlsChannel:
     """One end of one TLS connection.
 
     Attributes:
+        can_send: Whether it is established, and neither closed by us nor broken.
         is_established: Whether the TLS handshake is complete, the protocol (ALPN) agreed.
         is_closed_by_peer: Whether the other end has said that it sends no more.
     """
 
-    __slots__ = ("_alpn", "_incoming", "_object", "_outgoing", "_read", "is_closed_by_peer", "is_established")
+    __slots__ = (
+        "_alpn",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "_read",
+        "can_send",
+        "is_closed_by_peer",
+        "is_established",
+    )
 
     def __init__(self, context: ssl.SSLContext, *, is_server: bool, alpn: str | None = ALPN) -> None:
         """Args: ``alpn`` must be agreed on; None accepts whatever is, also none."""
@@ -35,6 +45,7 @@ class TlsChannel:
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=is_server)
         self._read = self._object.read
+        self.can_send = False
         self.is_established = False
         self.is_closed_by_peer = False
 
@@ -74,7 +85,8 @@ class TlsChannel:
 
     def close(self) -> None:
         """Say that nothing more will be sent."""
-        if self.is_established:
+        if self.can_send:
+            self.can_send = False
             # It wants to read the other end's farewell, which nobody needs to wait for.
             with suppress(ssl.SSLError):
                 self._object.unwrap()
@@ -85,10 +97,10 @@ class TlsChannel:
         except ssl.SSLWantReadError:
             return
         except ssl.SSLError as exc:
-            raise RemoteFault("tls", _reason(exc)) from exc
+            raise self._broken(exc) from exc
         if self._alpn is not None and self._object.selected_alpn_protocol() != self._alpn:
             raise RemoteFault("tls", f"the other end does not speak {self._alpn}")
-        self.is_established = True
+        self.is_established = self.can_send = True
 
     def _read_all(self) -> bytes:
         read, incoming = self._read, self._incoming
@@ -105,9 +117,9 @@ class TlsChannel:
         except ssl.SSLZeroReturnError:
             self.is_closed_by_peer = True
         except ssl.SSLError as exc:
-            raise RemoteFault("tls", _reason(exc)) from exc
+            raise self._broken(exc) from exc
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-
-def _reason(exc: ssl.SSLError) -> str:
-    return (exc.reason or str(exc)).lower().replace("_", " ")
+    def _broken(self, exc: ssl.SSLError) -> RemoteFault:
+        self.can_send = False
+        return RemoteFault("tls", (exc.reason or str(exc)).lower().replace("_", " "))

@@ -1,0 +1,269 @@
+"""Who is linked to whom: simultaneous dials, returns, pins, bans, limits, added peers, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from qudag_node.errors import (
+    ConfigError,
+    DataDirectoryError,
+    NotFoundError,
+    PeerRefusedError,
+    PeerUnreachableError,
+)
+from qudag_node.overlay.events import EventKind
+from qudag_node.overlay.faults import LinkIdentityError, LinkRefusedError
+from qudag_node.overlay.frames import GoodbyeReason, RemoteFault
+from qudag_node.overlay.identity import Identity
+from qudag_node.overlay.peertable import PeerState
+from tests.qudag_node.overlay.links import until
+from tests.qudag_node.overlay.nodes import Node, assert_same_counts, linked, running
+
+
+async def listening(*names: str, **settings: object) -> list[Node]:
+    nodes = [Node(name, **settings) for name in names]  # type: ignore[arg-type]
+    for node in nodes:
+        await node.overlay.start()
+    return nodes
+
+
+async def stopped(*nodes: Node) -> None:
+    for node in nodes:
+        await node.overlay.stop()
+
+
+@pytest.mark.parametrize("round_number", range(8))
+async def test_two_simultaneous_dials_end_in_one_link_and_lose_nothing(round_number: int) -> None:
+    one, other = await listening("one", "other", ping_interval_s=3600, dead_peer_timeout_s=7200)
+    try:
+        for node, peer in ((one, other), (other, one)):
+            node.overlay.add(peer.address if round_number % 2 else peer.overlay.listen_addresses[0])
+            for _ in range(round_number // 2):
+                await asyncio.sleep(0)
+        await until(lambda: one.neighbours == {other.id} and other.neighbours == {one.id})
+        for node in (one, other):
+            await node.overlay.submit([b"x"] * 50)
+        await until(lambda: one.collector.vertices_accepted == other.collector.vertices_accepted == 100)
+        await asyncio.sleep(0.3)  # longer than any further dial would take
+        [link], [its_link] = one.overlay.links(), other.overlay.links()
+        assert link.role is not its_link.role
+        for node in (one, other):
+            statistics = node.collector.connections.statistics(now_mono_s=0)
+            assert (statistics.active, dict(statistics.errors)) == (1, {})
+        assert_same_counts(one, other)
+    finally:
+        await stopped(one, other)
+
+
+async def test_a_configured_peer_is_dialled_again_after_it_returns() -> None:
+    identity = Identity.generate()
+    other = Node("other", identity=identity)
+    await other.overlay.start()
+    address = other.overlay.listen_addresses[0]
+    one = Node("one", peers=(address,))
+    async with running(one):
+        await until(lambda: one.neighbours == {other.id})
+        await other.overlay.stop()
+        await until(lambda: one.neighbours == set())
+        await until(lambda: bool(one.told(EventKind.DIAL_FAILED)))
+        again = Node("other", identity=identity, listen=(address,))
+        await again.overlay.start()
+        await until(lambda: one.neighbours == {again.id})
+        handle = one.collector.open_peer(again.id)
+        assert one.collector.connections.reconnects[handle.slot] == 1
+        await again.overlay.stop()
+
+
+async def test_a_peer_that_lost_its_link_without_a_word_is_let_in_again() -> None:
+    one, other = await listening("one", "other", handshake_timeout_s=0.2)
+    try:
+        await linked((one, other))
+        await asyncio.sleep(0.25)
+        for dialler, listener in ((one, other), (other, one)):
+            # As after a power cut: one side has forgotten the link, the other has not noticed.
+            dialler.overlay._admission._link_by_peer.clear()
+            await dialler.overlay.dial(listener.address)
+            await until(lambda: one.neighbours == {other.id} and other.neighbours == {one.id})
+            await asyncio.sleep(0.25)
+    finally:
+        await stopped(one, other)
+
+
+async def test_the_first_identity_met_is_pinned_and_another_is_refused(tmp_path: Path) -> None:
+    first = Node("first")
+    await first.overlay.start()
+    address = first.overlay.listen_addresses[0]
+    one = Node("one", directory=tmp_path)
+    async with running(one):
+        assert await one.overlay.dial(address) == first.id
+        assert (tmp_path / "known_peers").read_text() == f"{address} {first.id}\n"
+    await first.overlay.stop()
+    second = Node("second", listen=(address,))
+    one = Node("one", directory=tmp_path, peers=(address,))
+    async with running(second, one):
+        await until(lambda: bool(one.told(EventKind.IDENTITY_CHANGED)))
+        [text, *_] = one.told(EventKind.IDENTITY_CHANGED)
+        assert first.id in text
+        assert second.id in text
+        with pytest.raises(LinkIdentityError, match="known_peers") as caught:
+            await one.overlay.dial(address)
+        assert caught.value.cause == "identity_changed"
+        assert second.neighbours == set()
+        errors = one.collector.connections.statistics(now_mono_s=0).errors
+        assert errors["identity_mismatch"] >= 2
+
+
+async def test_a_named_identity_needs_no_pin(tmp_path: Path) -> None:
+    one, other = Node("one", directory=tmp_path), Node("other")
+    async with running(one, other):
+        await one.overlay.dial(other.address)
+        assert not (tmp_path / "known_peers").exists()
+
+
+async def test_dialling_the_wrong_identity_network_or_nobody_says_which() -> None:
+    one, other, foreign = Node("one"), Node("other"), Node("foreign", network="elsewhere")
+    async with running(one, other, foreign):
+        address = other.overlay.listen_addresses[0]
+        with pytest.raises(LinkIdentityError, match=r"expected 12D3KooW.*, found 12D3KooW"):
+            await one.overlay.dial(f"{foreign.id}@{address}")
+        with pytest.raises(RemoteFault, match="it is in network 'elsewhere', this node in 'testnet'"):
+            await one.overlay.dial(foreign.address)
+        with pytest.raises(LinkRefusedError, match="dialled itself"):
+            await one.overlay.dial(one.overlay.listen_addresses[0])
+        with pytest.raises(ConfigError):
+            await one.overlay.dial("nowhere")
+    with pytest.raises(PeerUnreachableError):
+        async with running(one := Node("one")):
+            await one.overlay.dial(address)
+
+
+async def test_a_banned_peer_is_cut_off_and_stays_out_over_a_restart(tmp_path: Path) -> None:
+    one, bad = Node("one", directory=tmp_path), Node("bad", peers=())
+    async with running(one, bad):
+        await linked((bad, one))
+        one.overlay.ban("bad" if one.overlay.peers()[0].name else bad.id, reason="rude", duration_s=3600)
+        await until(lambda: not one.neighbours and not bad.neighbours)
+        with pytest.raises(LinkRefusedError, match="banned") as caught:
+            await bad.overlay.dial(one.address)
+        assert caught.value.reason is GoodbyeReason.BANNED
+        [peer] = one.overlay.peers()
+        assert peer.state is PeerState.BANNED
+        one.overlay.update_gauges()
+        assert one.collector.connections.gauges.banned == 1
+    one = Node("one", directory=tmp_path, identity=one.identity)
+    bad = Node("bad", identity=bad.identity)
+    async with running(one, bad):
+        [ban] = one.overlay.bans()
+        assert (ban.subject, ban.reason) == (bad.id, "rude")
+        with pytest.raises(LinkRefusedError):
+            await bad.overlay.dial(one.address)
+        with pytest.raises(LinkRefusedError, match="banned"):
+            await one.overlay.dial(bad.address)
+        one.overlay.unban(bad.id)
+        assert one.overlay.bans() == []
+        await linked((bad, one))
+        with pytest.raises(NotFoundError, match="is not banned"):
+            one.overlay.unban(bad.id)
+
+
+async def test_a_banned_address_is_closed_before_tls() -> None:
+    one, other = Node("one"), Node("other")
+    async with running(one, other):
+        one.overlay.ban("127.0.0.1")
+        with pytest.raises(PeerUnreachableError):
+            await other.overlay.dial(one.address)
+        one.overlay.unban("127.0.0.1")
+        await linked((other, one))
+
+
+async def test_links_in_total_and_from_one_address_are_limited() -> None:
+    one = Node("one", max_links=1)
+    few = Node("few", max_links_per_address=1)
+    first, second = Node("first"), Node("second")
+    async with running(one, few, first, second):
+        await linked((first, one))
+        with pytest.raises(LinkRefusedError, match="1 links are the limit") as caught:
+            await second.overlay.dial(one.address)
+        assert caught.value.reason is GoodbyeReason.FULL
+        await linked((first, few))
+        with pytest.raises(PeerUnreachableError):
+            await second.overlay.dial(few.address)
+        assert one.collector.connections.statistics(now_mono_s=0).errors == {"refused_full": 1}
+
+
+async def test_handshakes_at_once_are_limited() -> None:
+    one, other = Node("one", max_pending_links=2, handshake_timeout_s=0.3), Node("other")
+    async with running(one, other):
+        host, _, port = one.overlay.listen_addresses[0].rpartition(":")
+        silent = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        await until(lambda: one.overlay._admission.pending_count == 2)
+        with pytest.raises(PeerUnreachableError):
+            await other.overlay.dial(one.address)
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+        await linked((other, one))
+
+
+async def test_an_added_peer_is_kept_over_a_restart_until_it_is_removed(tmp_path: Path) -> None:
+    other = Node("other")
+    async with running(other):
+        one = Node("one", directory=tmp_path)
+        async with running(one):
+            assert one.overlay.add(other.address)
+            assert not one.overlay.add(other.address)
+            await until(lambda: one.neighbours == {other.id})
+        one = Node("one", directory=tmp_path, identity=one.identity)
+        async with running(one):
+            await until(lambda: one.neighbours == {other.id})
+            one.overlay.remove(other.id)
+            await until(lambda: not one.neighbours and not other.neighbours)
+            with pytest.raises(NotFoundError):
+                one.overlay.remove("nobody")
+        one = Node("one", directory=tmp_path, identity=one.identity)
+        async with running(one):
+            await asyncio.sleep(0.2)
+            assert one.neighbours == set()
+
+
+async def test_a_peer_that_was_never_reached_can_be_removed_by_its_address() -> None:
+    one = Node("one")
+    async with running(one):
+        one.overlay.add("127.0.0.1:1")
+        await until(lambda: bool(one.told(EventKind.DIAL_FAILED)))
+        one.overlay.remove("127.0.0.1:1")
+        with pytest.raises(NotFoundError):
+            one.overlay.remove("127.0.0.1:1")
+
+
+async def test_an_alias_is_kept_and_found(tmp_path: Path) -> None:
+    one, other = Node("one", directory=tmp_path), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+        one.overlay.alias(other.id, "bob")
+        assert one.overlay.resolve("bob") == other.id
+        with pytest.raises(PeerRefusedError, match="is not 1 to 63 letters"):
+            one.overlay.alias("bob", "b\x1bob")
+    one = Node("one", directory=tmp_path)
+    assert one.overlay.resolve("bob") == other.id
+
+
+@pytest.mark.parametrize("name", ["bans.json", "known_peers", "peers.json", "aliases.json", "routing.json"])
+@pytest.mark.parametrize("content", ["garbage", '{"schema": "other/1"}', '["a", 1]'])
+async def test_a_damaged_file_is_one_line_that_names_it(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataDirectoryError, match=name) as caught:
+        Node("one", directory=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+async def test_the_sequence_of_adverts_survives_a_restart(tmp_path: Path) -> None:
+    one, other = Node("one", directory=tmp_path), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+    assert '"advert_sequence"' in (tmp_path / "routing.json").read_text()
+    again = Node("one", directory=tmp_path, identity=one.identity)
+    assert again.overlay._link_state.sequence == one.overlay._link_state.sequence > 0
