@@ -226,7 +226,7 @@ class PeerBook:
         return learned
 
     def prove(self, address: PeerAddress) -> None:
-        """Note that a link to the node at this address was made."""
+        """Note that a link to the node at this address was made, or that it links from there and listens."""
         scope = scope_of(address.host)
         if address.key == self._own_key or scope is None or address.port == 0:
             return

@@ -29,9 +29,9 @@ from qudag_node.overlay.signing import Signer, Verifier
 
 __all__ = ["LinkState", "LinkStateConfig", "MapNode", "Tick", "Verdict"]
 
-# A correct node makes at most one advert a second over time, and four at once when its links change.
-_OWN_ADVERTS_PER_S = 1.0
-_OWN_ADVERTS_BURST = 4.0
+# A correct node makes at most two adverts a second over time, and eight at once when its links change.
+_OWN_ADVERTS_PER_S = 2.0
+_OWN_ADVERTS_BURST = 8.0
 # An advert lives for four renewals, so that three may be lost.
 _LIFETIME_RENEWALS = 4
 _MAX_LIFETIME_S = 0xFFFF

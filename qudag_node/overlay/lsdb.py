@@ -45,8 +45,8 @@ class DatabaseLimits:
     """
 
     origins: int = 4096
-    per_origin_per_s: float = 2.0
-    per_origin_burst: float = 16.0
+    per_origin_per_s: float = 4.0
+    per_origin_burst: float = 32.0
 
     def __post_init__(self) -> None:
         if self.origins < 1 or self.per_origin_per_s <= 0 or self.per_origin_burst < 1:
