@@ -90,6 +90,7 @@ class MetricsCollector:
         self.series = NodeSeries(types)
         self.traffic = TrafficRecorder(types, self.registry.capacity)
         self.latencies = LatencyRecorder(self.series.count, self.registry.capacity)
+        self._traffic_log, self._latency_log = self.traffic.events, self.latencies.events
         self.connections = ConnectionCounters(self.registry.capacity)
         self.tallies = PeerTallies(self.registry.capacity)
         self._stores: tuple[SlotStore, ...] = (self.traffic, self.latencies, self.connections, self.tallies)
@@ -131,12 +132,12 @@ class MetricsCollector:
 
     def fold_if_due(self) -> None:
         """Fold when enough has been logged. Call it after each batch read."""
-        if self.traffic.due or self.latencies.due:
+        if len(self._traffic_log) >= FOLD_AT or len(self._latency_log) >= FOLD_AT:
             self.fold()
 
     def fold(self) -> None:
         """Take everything logged into the totals: what is read afterwards is exact."""
-        if self.traffic.events or self.latencies.events:
+        if self._traffic_log or self._latency_log:
             with self.cost.measured():
                 self.traffic.fold()
                 self.latencies.fold()
@@ -153,7 +154,7 @@ class MetricsCollector:
         if not 0 <= size_bytes <= MAX_SIZE_BYTES:
             raise ValueError(f"a size of {size_bytes} bytes is not in [0, {MAX_SIZE_BYTES}]")
         self.log(key + size_bytes)
-        if len(self.traffic.events) >= FOLD_AT:
+        if len(self._traffic_log) >= FOLD_AT:
             self.fold()
 
     def record_message_received(self, peer: PeerHandle, message_type: str, size_bytes: int) -> None:
@@ -162,7 +163,7 @@ class MetricsCollector:
         if not 0 <= size_bytes <= MAX_SIZE_BYTES:
             raise ValueError(f"a size of {size_bytes} bytes is not in [0, {MAX_SIZE_BYTES}]")
         self.log(key + size_bytes)
-        if len(self.traffic.events) >= FOLD_AT:
+        if len(self._traffic_log) >= FOLD_AT:
             self.fold()
 
     def record_message_processed(self, message_type: str, seconds: float | None = None) -> None:
@@ -216,7 +217,8 @@ class MetricsCollector:
         Raises:
             ValueError: the time is negative or not a number, which means a broken clock.
         """
-        peer.set_rtt_method(method)
+        if method != peer.rtt_method:
+            peer.set_rtt_method(method)
         self._record_value(peer.latency_key, seconds)
 
     def record_type_latency(self, message_type: str, seconds: float, *, method: str) -> None:
@@ -381,7 +383,8 @@ class MetricsCollector:
             raise ValueError(f"a time of {seconds} s means a broken clock")
         self.log_series(series)
         self.log_value(seconds)
-        self.fold_if_due()
+        if len(self._latency_log) >= FOLD_AT:
+            self.fold()
 
     def _counted_totals(self, direction: int) -> tuple[Int64s, Int64s]:
         messages, size_bytes = self.traffic.totals(direction)

@@ -187,6 +187,7 @@ class HistogramTable:
         self.highest = highest
         self._counts = np.zeros((rows, bucket_of(highest) + 1), counts)
         self._cells = self._counts.reshape(-1)
+        self._one = counts(1)  # of the same type: with a plain 1 numpy takes a way that is 30 times slower
         self._samples = np.zeros(rows, np.int64)
         self._sums = np.zeros(rows, np.int64)
         self._lows = np.full(rows, _LARGEST, np.int64)
@@ -203,7 +204,7 @@ class HistogramTable:
         values = np.minimum(values, self.highest)
         cells = rows * self._counts.shape[1]
         cells += buckets_of(values)
-        np.add.at(self._cells, cells, 1)
+        np.add.at(self._cells, cells, self._one)
         self._samples += np.bincount(rows, minlength=len(self._samples))
         np.add.at(self._sums, rows, values)
         np.minimum.at(self._lows, rows, values)
