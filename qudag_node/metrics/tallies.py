@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from qudag_node.host import TcpInfo
 from qudag_node.metrics.slots import grown
@@ -53,6 +54,16 @@ class PeerTallies:
         self.end_link(slot)
         for counter in (self.failed, self.dropped_in, self.dropped_out, self.probes):
             counter[slot] = 0
+
+    @property
+    def probes_sent(self) -> npt.NDArray[np.uint32]:
+        """Probes sent, by slot."""
+        return self.probes[:, _SENT]
+
+    @property
+    def probes_lost(self) -> npt.NDArray[np.uint32]:
+        """Probes lost, by slot."""
+        return self.probes[:, _LOST]
 
     def probe_sent(self, slot: int) -> None:
         """Count a probe."""

@@ -129,8 +129,8 @@ def _count_columns(collector: MetricsCollector, rows: Rows) -> Columns:
         "messages_dropped_in": tallies.dropped_in[rows].astype(np.uint64),
         "messages_dropped_out": tallies.dropped_out[rows].astype(np.uint64),
         "messages_failed": tallies.failed[rows].astype(np.uint64),
-        "probes_sent": tallies.probes[rows, 0].copy(),
-        "probes_lost": tallies.probes[rows, 1].copy(),
+        "probes_sent": tallies.probes_sent[rows].copy(),
+        "probes_lost": tallies.probes_lost[rows].copy(),
     }
 
 
