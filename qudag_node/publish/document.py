@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qudag_node.metrics.statistics import ConnectionStatistics, NetworkStatistics, PeerTable, Rates
 from qudag_node.wire.columns import pack_column, pack_text
-from qudag_node.wire.peer_columns import PEER_NUMBERS, PEER_TEXTS
+from qudag_node.wire.peer_columns import PEER_NUMBERS, PEER_TEXTS, WHOLE_OR_UNKNOWN
 from qudag_node.wire.stats import STATS_SCHEMA
 
 __all__ = ["Document", "Translator", "to_document"]
@@ -82,6 +82,9 @@ def _numbers(
     values = table.numbers[name]
     if order is not None:
         values = values[order]
+    if name in WHOLE_OR_UNKNOWN and values.dtype.kind == "u":
+        # The kernel tells all of TCP_INFO or nothing; a count cannot say so, the time beside it can.
+        values = np.where(np.isnan(_numbers(table, "tcp_rtt_s", "f4", order)), np.nan, values)
     if dtype.kind == "u" and values.dtype != dtype:
         limits = np.iinfo(dtype)
         values = np.clip(values, limits.min, limits.max)

@@ -7,7 +7,7 @@
 Messages follow each other with nothing between them. The decoder walks the MessagePack headers
 itself and hands whole messages to msgpack: msgpack's own streaming looks at ``max_bin_len`` only
 once the body has come, never bounds a whole message, and nests 1,024 deep
-(docs/decisions/0002-own-header-walk.md).
+(docs/decisions/0003-headers-walked-before-msgpack.md).
 """
 
 from __future__ import annotations

@@ -126,6 +126,7 @@ def test_columns_of_other_types_are_brought_to_those_of_the_wire() -> None:
         "queue_bytes": np.array([2**40], np.int64),
         "hops": np.array([300], np.int64),
         "rtt_p50_s": np.array([0.5], np.float64),
+        "tcp_rtt_s": np.array([0.01], np.float64),
         "tcp_retransmits": np.array([7], np.uint32),
         "sent_bytes_per_s": np.array([1.0], np.dtype(">f4")),
     }
@@ -145,6 +146,17 @@ def test_a_float_column_that_is_not_kept_is_not_known_and_a_count_must_be_kept()
     del without["messages_sent"]
     with pytest.raises(KeyError, match="messages_sent"):
         to_document(statistics)
+
+
+def test_counts_of_the_kernel_are_not_known_where_it_tells_nothing() -> None:
+    table = peer_table({1: 0, 2: 0})
+    numbers = {
+        **table.numbers,
+        "tcp_rtt_s": np.array([np.nan, 0.01], np.float32),
+        "tcp_retransmits": np.array([0, 0], np.uint32),
+    }
+    statistics = dataclasses.replace(NOTHING_KNOWN, peers=dataclasses.replace(table, numbers=numbers))
+    assert [row["tcp_retransmits"] for row in through_the_wire(statistics)["peers"]] == [None, 0]
 
 
 def test_nul_in_a_text_cannot_split_a_column() -> None:
