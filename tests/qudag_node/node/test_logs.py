@@ -65,6 +65,7 @@ def test_what_a_peer_says_cannot_forge_a_line_or_colour_a_terminal(hostile: str)
 
 
 def test_a_traceback_follows_its_line_indented() -> None:
+    lines: list[str] = []
     try:
         int("broken\nx")
     except ValueError as exc:
