@@ -171,7 +171,7 @@ class MetricsConfig:
 
     recording: bool = _setting(True, "count messages, bytes and latencies")
     interval_s: float = _setting(1.0, "seconds between two samples")
-    retention_s: float = _setting(600.0, "seconds that windows and peaks look back")
+    retention_s: float = _setting(60.0, "seconds that a latency counts in summaries, and a probe in the loss")
     max_peers: int = _setting(10_000, "peers with figures of their own")
     capacity_bits_per_s: float | None = _setting(
         None, "capacity of one direction of the access link; unset: utilization is not shown"
@@ -179,15 +179,11 @@ class MetricsConfig:
     tcp_info: str = _setting(
         "path", "'path', 'not-of-path' (a relay ends TCP; kept out of diagnostics) or 'off'"
     )
-    tcp_info_interval_s: float = _setting(
-        1.0, "seconds between two looks at the kernel's TCP figures of a link"
-    )
 
     def __post_init__(self) -> None:
         _at_least("metrics.interval_s", self.interval_s, 0.1)
-        _at_least("metrics.retention_s", self.retention_s, 60)
+        _at_least("metrics.retention_s", self.retention_s, 10)
         _at_least("metrics.max_peers", self.max_peers, 1)
-        _positive("metrics.tcp_info_interval_s", self.tcp_info_interval_s)
         _one_of("metrics.tcp_info", self.tcp_info, ("path", "not-of-path", "off"))
         if self.capacity_bits_per_s is not None:
             _positive("metrics.capacity_bits_per_s", self.capacity_bits_per_s)
@@ -200,11 +196,13 @@ class HistoryConfig:
     points_1s: int = _setting(600, "points at 1 s")
     points_10s: int = _setting(2_160, "points at 10 s")
     points_60s: int = _setting(10_080, "points at 60 s")
-    max_peers: int = _setting(64, "peers with series of their own")
+    max_series: int = _setting(512, "series, those of peers aside")
+    max_peers: int = _setting(100, "peers with series of their own")
 
     def __post_init__(self) -> None:
         for key in ("points_1s", "points_10s", "points_60s"):
             _at_least(f"history.{key}", getattr(self, key), 2)
+        _at_least("history.max_series", self.max_series, 1)
         _at_least("history.max_peers", self.max_peers, 0)
 
 

@@ -13,13 +13,16 @@ from pathlib import Path
 from qudag_node import __version__
 from qudag_node.config import LoadedConfig
 from qudag_node.metrics import MetricsCollector
+from qudag_node.node.figures import Figures
 from qudag_node.node.logs import LogRing
 from qudag_node.node.loop import sample_lag, settle_garbage_collector
 from qudag_node.node.offers import NodeOffers
 from qudag_node.node.runtime_link import RuntimeLink
+from qudag_node.node.supervision import notify_systemd
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
-from qudag_node.overlay.identity import load_or_create_identity
+from qudag_node.overlay.identity import Identity, load_or_create_identity
+from qudag_node.overlay.overlay import LocalNode, Overlay
 from qudag_node.rpc import RpcServer, TokenStore, server_tls
 from qudag_node.wire.paths import running_link, socket_path
 from qudag_node.wire.session import NodeCard
@@ -58,9 +61,7 @@ class Node:
     async def _start(
         self, parts: AsyncExitStack, tasks: asyncio.TaskGroup, ready: Callable[[str], None]
     ) -> None:
-        config = self._loaded.config
-        directory = config.node.data_dir
-        assert directory is not None, "the command line fills it in"  # noqa: S101
+        config, directory = self._loaded.config, self._directory
         identity = load_or_create_identity(directory)
         collector = MetricsCollector(
             message_types=tuple(FRAME_NAMES),
@@ -68,11 +69,16 @@ class Node:
             recording=config.metrics.recording,
         )
         events = EventLog(time)
+        overlay = Overlay(config.overlay, self._local_node(identity), collector, time, events)
+        parts.push_async_callback(overlay.stop)
+        await overlay.start()
+        figures = Figures(config, overlay, collector)
         tokens = TokenStore(directory)
         offers = NodeOffers(
             loaded=self._loaded,
-            identity=identity,
+            overlay=overlay,
             collector=collector,
+            figures=figures,
             events=events,
             log_ring=self._log_ring,
             tokens=tokens,
@@ -89,15 +95,39 @@ class Node:
             tasks=tasks,
         )
         offers.server = server
-        tokens.bake_cookie(time.time())
         parts.callback(tokens.remove_cookie)
-        await server.start()
+        tokens.bake_cookie(time.time())
         parts.push_async_callback(server.stop)
+        await server.start()
         link = RuntimeLink(Path(running_link(config.node.name, self._environ)))
-        link.make(server.socket_path)
         parts.callback(link.remove)
+        link.make(server.socket_path)
+        tasks.create_task(overlay.wait(), name="overlay")
+        tasks.create_task(figures.run(self._tell_watchdog), name="figures")
         tasks.create_task(sample_lag(collector.record_loop_lag, time.monotonic), name="loop lag")
         settle_garbage_collector()
-        where = " ".join(server.addresses)
+        where = (
+            f"links on {', '.join(overlay.listen_addresses) or 'none'}; rpc on {', '.join(server.addresses)}"
+        )
         _log.info("%s %s started, pid %d: %s", config.node.name, identity.peer_id, os.getpid(), where)
         ready(f"{config.node.name} {identity.peer_id} is ready: {where}")
+
+    @property
+    def _directory(self) -> Path:
+        directory = self._loaded.config.node.data_dir
+        assert directory is not None, "the command line fills it in"  # noqa: S101
+        return directory
+
+    def _local_node(self, identity: Identity) -> LocalNode:
+        node = self._loaded.config.node
+        return LocalNode(
+            identity=identity,
+            name=node.name,
+            network=node.network,
+            agent=f"qudag/{__version__}",
+            directory=self._directory,
+        )
+
+    def _tell_watchdog(self) -> None:
+        if "WATCHDOG_USEC" in self._environ:
+            notify_systemd("WATCHDOG=1", self._environ)

@@ -5,81 +5,65 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
-from qudag_node import __version__
+from qudag_node import __version__, publish
 from qudag_node.config import LoadedConfig, config_tree
-from qudag_node.errors import NotFoundError, PeerRefusedError
+from qudag_node.errors import NotFoundError
 from qudag_node.metrics import MetricsCollector
+from qudag_node.node.figures import Figures
 from qudag_node.node.logs import LogRing
 from qudag_node.overlay.events import EventLog
-from qudag_node.overlay.identity import Identity
+from qudag_node.overlay.overlay import Overlay
+from qudag_node.peerid import PeerId, peer_id_of
 from qudag_node.rpc import Document, RpcServer, TokenStore
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.methods import Role
+from qudag_node.wire.rows import PeerRows
 
 __all__ = ["NodeOffers"]
 
+_PEER_EVENTS = 50
+
 
 class NodeOffers:
-    """Implements ``rpc.Offers``."""
+    """Implements ``rpc.Offers``.
+
+    Attributes:
+        server: Filled in by the composition root, since server and offers need each other.
+    """
+
+    server: RpcServer
 
     def __init__(
         self,
         *,
         loaded: LoadedConfig,
-        identity: Identity,
+        overlay: Overlay,
         collector: MetricsCollector,
+        figures: Figures,
         events: EventLog,
         log_ring: LogRing,
         tokens: TokenStore,
         stop: Callable[[str], None],
     ) -> None:
         self._loaded = loaded
-        self._identity = identity
+        self._overlay = overlay
         self._collector = collector
+        self._figures = figures
         self._events = events
         self._log_ring = log_ring
         self._tokens = tokens
         self._stop = stop
-        self._started_unix_s = time.time()
-        self._started_mono_s = time.monotonic()
-        self.server: RpcServer
+
+    # Figures
 
     def statistics(self) -> Document:
         """Return the statistics as of now."""
-        totals = self._collector.totals()
-        node = {
-            "id": self._identity.peer_id,
-            "name": self._loaded.config.node.name,
-            "version": __version__,
-            "network": self._loaded.config.node.network,
-            "uptime_s": time.monotonic() - self._started_mono_s,
-            "sampled_unix_s": time.time(),
-        }
-        return {
-            "schema": "qudag.stats/1",
-            "node": node,
-            "connections": {"active": 0, "in": 0, "out": 0},
-            "messages": {"sent": int(totals.sent.sum()), "received": int(totals.received.sum())},
-            "peers": {"slots": {"type": "u4", "bin": b""}, "text": {}, "numbers": {}},
-        }
+        return self._figures.document()
 
     def delta(self, before: Document, after: Document) -> Document:
         """Return what changed between two documents."""
-        return {"sections": {name: section for name, section in after.items() if section != before.get(name)}}
-
-    def peer(self, name: str) -> Document:
-        """Return everything of one peer."""
-        raise NotFoundError(f"no peer {name!r}")
-
-    def connections(self) -> Document:
-        """Return links and bans."""
-        return {"links": [], "bans": []}
-
-    def topology(self) -> Document:
-        """Return the map that routing has."""
-        return {"nodes": [], "links": []}
+        return publish.delta(before, after)
 
     def history(
         self,
@@ -88,8 +72,83 @@ class NodeOffers:
         to_unix_s: float | None,
         step_s: float | None,
     ) -> Document:
-        """Return points of series."""
-        return {"schema": "qudag.history/1", "from_unix_s": 0.0, "step_s": 1.0, "series": {}, "names": []}
+        """Return points of series; without series, the names of all."""
+        history = self._figures.history
+        if series is None:
+            return publish.to_history(names=history.names())
+        try:
+            return publish.to_history(history.read(series, from_unix_s, to_unix_s, step_s))
+        except KeyError as exc:
+            raise RpcError(
+                ErrorCode.NOT_FOUND, f"no series {exc.args[0]!r}", "history without series lists the names"
+            ) from exc
+        except ValueError as exc:
+            raise RpcError(ErrorCode.BAD_REQUEST, str(exc)) from exc
+
+    # Peers
+
+    def peer(self, name: str) -> Document:
+        """Return everything of one peer."""
+        peer_id = self._overlay.resolve(name)
+        rows = PeerRows.from_wire(self.statistics()["peers"])
+        index = rows.index_of(peer_id)
+        handle = self._collector.registry.get(peer_id)
+        if index is None or handle is None:
+            raise NotFoundError(f"{peer_id} is known, but metrics.max_peers leaves no room for its figures")
+        row = rows.row(index)
+        tcp = {name.removeprefix("tcp_"): value for name, value in row.items() if name.startswith("tcp_")}
+        return {
+            "row": row,
+            "aliases": [row["alias"]] if row["alias"] else [],
+            "path": [peer_id_of(key) for key in self._overlay.path(peer_id)],
+            "by_type": publish.traffic_maps(self._collector.peer_types(handle)),
+            "tcp": tcp,
+            "events": self._events_of(peer_id, row),
+        }
+
+    def connections(self) -> Document:
+        """Return links and bans."""
+        return {
+            "links": publish.link_maps(self._overlay.peers()),
+            "bans": [publish.ban_map(ban) for ban in self._overlay.bans()],
+        }
+
+    def topology(self) -> Document:
+        """Return the map that routing has."""
+        return publish.topology_document(*self._overlay.topology())
+
+    def add_peer(self, address: str) -> Document:
+        """Keep a link to an address."""
+        return {"added": self._overlay.add(address)}
+
+    def remove_peer(self, name: str) -> Document:
+        """Keep no link to a peer."""
+        self._overlay.remove(name)
+        return {}
+
+    def ban_peer(self, name: str, duration_s: float | None, reason: str) -> Document:
+        """Refuse a peer or an address."""
+        if name == self._overlay.peer_id:
+            raise RpcError(ErrorCode.BAD_REQUEST, f"{name} is this node")
+        return publish.ban_map(self._overlay.ban(name, duration_s=duration_s, reason=reason))
+
+    def unban_peer(self, name: str) -> Document:
+        """End a ban."""
+        self._overlay.unban(name)
+        return {}
+
+    def alias_peer(self, name: str, alias: str) -> Document:
+        """Name a peer."""
+        return {"peer": self._overlay.alias(name, alias), "alias": alias}
+
+    async def submit(self, payloads: Sequence[bytes]) -> int:
+        """Send payloads out as signed vertices."""
+        try:
+            return await self._overlay.submit(payloads)
+        except ValueError as exc:
+            raise RpcError(ErrorCode.BAD_REQUEST, str(exc)) from exc
+
+    # Records
 
     def log_lines(self, count: int, level: str) -> Sequence[str]:
         """Return the newest lines of the log."""
@@ -101,7 +160,9 @@ class NodeOffers:
 
     def events_after(self, sequence: int) -> tuple[int, Sequence[Document]]:
         """Return the events after a number."""
-        return self._events.seq, [asdict(event) for event in self._events.since(sequence)]
+        return self._events.seq, [publish.event_map(event) for event in self._events.since(sequence)]
+
+    # The process
 
     def status(self) -> Document:
         """Return who the node is and how it does."""
@@ -109,18 +170,19 @@ class NodeOffers:
         return {
             "schema": "qudag.status/1",
             "node": {
-                "id": self._identity.peer_id,
+                "id": self._overlay.peer_id,
                 "name": config.node.name,
                 "version": __version__,
                 "network": config.node.network,
             },
             "pid": os.getpid(),
             "data_dir": str(config.node.data_dir),
-            "listen": [],
+            "listen": list(self._overlay.listen_addresses),
+            "advertise": list(self._overlay.advertised_addresses),
             "rpc": list(self.server.addresses),
             "clients": self.server.clients,
-            "peers": 0,
-            "uptime_s": time.monotonic() - self._started_mono_s,
+            "peers": len(self._overlay.links()),
+            "uptime_s": self._figures.uptime_s,
         }
 
     def configuration(self) -> Document:
@@ -130,6 +192,8 @@ class NodeOffers:
     def shut_down(self, by: str) -> None:
         """Begin to stop in order."""
         self._stop(f"shutdown by {by}")
+
+    # Tokens
 
     def tokens(self) -> Document:
         """Return the named tokens without secrets."""
@@ -155,26 +219,9 @@ class NodeOffers:
         self.server.close_token(name)
         return {}
 
-    def add_peer(self, address: str) -> Document:
-        """Keep a link to an address."""
-        raise PeerRefusedError(f"{address}: this node has no links yet")
-
-    def remove_peer(self, name: str) -> Document:
-        """Keep no link to a peer."""
-        raise NotFoundError(f"no peer {name!r}")
-
-    def ban_peer(self, name: str, duration_s: float | None, reason: str) -> Document:
-        """Refuse a peer."""
-        raise NotFoundError(f"no peer {name!r}")
-
-    def unban_peer(self, name: str) -> Document:
-        """End a ban."""
-        raise NotFoundError(f"no peer {name!r}")
-
-    def alias_peer(self, name: str, alias: str) -> Document:
-        """Name a peer."""
-        raise NotFoundError(f"no peer {name!r}")
-
-    async def submit(self, payloads: Sequence[bytes]) -> int:
-        """Send payloads out."""
-        raise PeerRefusedError("this node has no links yet")
+    def _events_of(self, peer_id: PeerId, row: dict[str, object]) -> list[Document]:
+        subjects = {peer_id, row["address"], row["name"], row["alias"]} - {""}
+        about = [
+            event for event in self._events.since(0) if event.subject in subjects or peer_id in event.text
+        ]
+        return [publish.event_map(event) for event in about[-_PEER_EVENTS:]]

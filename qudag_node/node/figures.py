@@ -1,0 +1,114 @@
+"""The node's figures: sampled at every tick, made into statistics when somebody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import ssl
+import sys
+import time
+from collections.abc import Callable
+
+from qudag_node import __version__
+from qudag_node.config import HistoryConfig, MetricsConfig, NodeConfig
+from qudag_node.history import History
+from qudag_node.metrics import MetricsCollector, NetworkStatistics
+from qudag_node.metrics.statistics import NodeStatistics
+from qudag_node.monitors import StatsAggregator
+from qudag_node.overlay.overlay import Overlay
+from qudag_node.publish import Document, Translator
+
+__all__ = ["Figures"]
+
+_log = logging.getLogger(__name__)
+
+
+class Figures:
+    """Joins the overlay's gauges, the aggregator and the history.
+
+    Attributes:
+        history: What was.
+        ticks: How often was sampled.
+    """
+
+    def __init__(self, config: NodeConfig, overlay: Overlay, collector: MetricsCollector) -> None:
+        self.history = _history(config.history, config.metrics)
+        self.ticks = 0
+        self.started_mono_s = time.monotonic()
+        self._config = config.metrics
+        self._overlay = overlay
+        self._aggregator = StatsAggregator(
+            collector,
+            started_mono_s=self.started_mono_s,
+            started_unix_s=time.time(),
+            node=_node_statistics(config, overlay),
+            interval_s=config.metrics.interval_s,
+            retention_s=config.metrics.retention_s,
+            capacity_bits_per_s=config.metrics.capacity_bits_per_s,
+        )
+        self._translator = Translator()
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the node started."""
+        return time.monotonic() - self.started_mono_s
+
+    def now(self) -> NetworkStatistics:
+        """Return everything as of now."""
+        self._overlay.update_gauges()
+        return self._aggregator.aggregate(now_mono_s=time.monotonic(), now_unix_s=time.time())
+
+    def document(self) -> Document:
+        """Return the same for the wire."""
+        return self._translator.document(self.now())
+
+    def tick(self) -> None:
+        """Take a sample."""
+        if self._config.tcp_info != "off" and self._config.recording:
+            self._overlay.sample_tcp()
+        self._aggregator.tick(now_mono_s=time.monotonic(), now_unix_s=time.time())
+        self.history.append(self.now())
+        self.ticks += 1
+
+    async def run(self, on_tick: Callable[[], None]) -> None:
+        """Tick at every interval, for ever; a tick that fails is logged, and the next one tried."""
+        interval_s = self._config.interval_s
+        due = time.monotonic()
+        while True:
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001  # the boundary between one tick and the node
+                _log.exception("a sample could not be taken")
+            on_tick()
+            # A loop that was late does not make up for what it missed.
+            due = max(due + interval_s, time.monotonic() + interval_s / 2)
+            await asyncio.sleep(due - time.monotonic())
+
+
+def _history(history: HistoryConfig, metrics: MetricsConfig) -> History:
+    fine, middle = (1.0, history.points_1s), (10.0, history.points_10s)
+    return History(
+        (fine, middle, (60.0, history.points_60s)),
+        peer_tiers=(fine, middle),
+        max_series=history.max_series,
+        max_peers=history.max_peers,
+        interval_s=metrics.interval_s,
+    )
+
+
+def _node_statistics(config: NodeConfig, overlay: Overlay) -> NodeStatistics:
+    tcp_info = config.metrics.tcp_info if sys.platform == "linux" else "off"
+    return NodeStatistics(
+        id=overlay.peer_id,
+        name=config.node.name,
+        version=__version__,
+        network=config.node.network,
+        listen=overlay.listen_addresses,
+        advertise=overlay.advertised_addresses,
+        python=platform.python_version(),
+        openssl=ssl.OPENSSL_VERSION,
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        lab=config.lab.parent_fd is not None or config.lab.faults,
+        tcp_info="unavailable" if tcp_info == "off" else tcp_info,
+    )

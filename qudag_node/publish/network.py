@@ -1,0 +1,93 @@
+"""Links, bans, the map, events and one peer, as their methods answer. docs/wire-format.md has the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from qudag_node.metrics.messages import PeerTypeTraffic
+from qudag_node.overlay.bans import Ban
+from qudag_node.overlay.events import Event
+from qudag_node.overlay.linkstate import MapNode
+from qudag_node.overlay.paths import MapLink
+from qudag_node.overlay.peertable import Peer
+from qudag_node.peerid import peer_id_of
+from qudag_node.publish.document import Document
+
+__all__ = ["ban_map", "event_map", "link_maps", "topology_document", "traffic_maps"]
+
+_US_PER_S = 1_000_000
+
+
+def link_maps(peers: Iterable[Peer]) -> list[Document]:
+    """Return the peers that have a link, or are being dialled."""
+    return [
+        {
+            "peer": peer.id,
+            "name": peer.name,
+            "alias": peer.alias,
+            "address": peer.address,
+            "direction": peer.direction,
+            "state": peer.state.value,
+            "since_unix_s": peer.connected_unix_s,
+            "agent": peer.agent,
+            "protocol_version": peer.protocol_version,
+        }
+        for peer in peers
+        if peer.state in {"connected", "connecting", "backoff"}
+    ]
+
+
+def ban_map(ban: Ban) -> Document:
+    """Return one ban; its subject is a peer or an address."""
+    kind = "peer" if ban.subject.startswith("12D3KooW") else "address"
+    return {kind: ban.subject, "until_unix_s": ban.until_unix_s, "reason": ban.reason}
+
+
+def event_map(event: Event) -> Document:
+    """Return one event."""
+    return {
+        "seq": event.seq,
+        "unix_s": event.unix_s,
+        "kind": event.kind.value,
+        "severity": event.severity.value,
+        "subject": event.subject,
+        "text": event.text,
+    }
+
+
+def topology_document(nodes: Sequence[MapNode], links: Sequence[MapLink]) -> Document:
+    """Return the map: ``hops`` is None for a node that cannot be reached, and 0 for this one."""
+    return {
+        "nodes": [
+            {
+                "id": peer_id_of(node.key),
+                "name": node.name,
+                "hops": node.hops,
+                "reachable": node.hops is not None,
+                "leaf": node.is_leaf,
+            }
+            for node in nodes
+        ],
+        "links": [
+            {
+                "a": peer_id_of(link.a),
+                "b": peer_id_of(link.b),
+                "cost_s": link.cost_us / _US_PER_S,
+                "up": link.is_up,
+            }
+            for link in links
+        ],
+    }
+
+
+def traffic_maps(traffic_by_type: Mapping[str, PeerTypeTraffic]) -> Document:
+    """Return what was exchanged with one peer, by message type."""
+    return {
+        name: {
+            "sent": traffic.sent,
+            "received": traffic.received,
+            "sent_bytes": traffic.sent_bytes,
+            "received_bytes": traffic.received_bytes,
+        }
+        for name, traffic in traffic_by_type.items()
+    }
