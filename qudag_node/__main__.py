@@ -13,8 +13,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from qudag_node.config import LoadedConfig, ProcessConfig, load_config
 from qudag_node.errors import NodeError
@@ -47,15 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(arguments: Namespace) -> int:
-    # Until the event loop listens for it, SIGTERM must end the process as it would later: with 0.
-    signal.signal(signal.SIGTERM, _leave)
+    # Importing the node takes a while. A signal meanwhile is only noted: an exception raised by a handler
+    # in the middle of somebody's import may be swallowed there.
+    early: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: early.append(number))
     from qudag_node.node.run import run
 
-    return run(_load(arguments), os.environ)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(0)
+    return run(_load(arguments), os.environ, early)
 
 
 def _id(arguments: Namespace) -> int:

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from qudag_node.config import LoadedConfig
@@ -26,7 +26,7 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
-EXIT_INTERRUPTED = 130
+_EXIT_CODES = {signal.SIGTERM: 0, signal.SIGHUP: 0, signal.SIGINT: 130}
 # Cancelling each part has its own deadline; this is for a part that does not keep to it.
 _LAST_RESORT_S = 3.0
 
@@ -50,8 +50,13 @@ class StopRequest:
             self.event.set()
 
 
-def run(loaded: LoadedConfig, environ: Mapping[str, str]) -> int:
+def run(loaded: LoadedConfig, environ: Mapping[str, str], early: Sequence[int] = ()) -> int:
     """Run a node until it is told to stop; return the exit code.
+
+    Args:
+        loaded: Its settings.
+        environ: The environment.
+        early: Grows by the numbers of the signals that come before the event loop takes them.
 
     Raises:
         NodeError: It could not start, or a part of it failed; its log says more.
@@ -63,7 +68,7 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str]) -> int:
     try:
         ring = configure_logging(loaded.config.log, path, environ)
         with asyncio.Runner() as runner:
-            return runner.run(_run(loaded, ring, environ))
+            return runner.run(_run(loaded, ring, environ, early))
     except OSError as exc:
         raise _local_failure(exc) from exc
     except BaseExceptionGroup as group:
@@ -73,11 +78,13 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str]) -> int:
         directory.close()
 
 
-async def _run(loaded: LoadedConfig, ring: LogRing, environ: Mapping[str, str]) -> int:
+async def _run(loaded: LoadedConfig, ring: LogRing, environ: Mapping[str, str], early: Sequence[int]) -> int:
     stop = StopRequest()
     loop = asyncio.get_running_loop()
-    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGHUP, 0)):
+    for number, code in _EXIT_CODES.items():
         loop.add_signal_handler(number, stop, number.name, code)
+    for came in early:
+        return _EXIT_CODES[signal.Signals(came)]
     if loaded.config.lab.parent_fd is not None:
         watch_parent(loaded.config.lab.parent_fd, stop)
 

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,8 +23,12 @@ def _own_home(home: Path) -> None:
     """No node of a test ever sees the user's directories."""
 
 
+# What a node keeps from one run to the next; everything else is to be gone when it has stopped.
+KEPT = {"identity.key", "lock", "node.log", "routing.json", "tokens.json"}
+
+
 def leftovers(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()} - {"identity.key", "lock", "node.log", "tokens.json"}
+    return {path.name for path in directory.iterdir()} - KEPT
 
 
 def test_a_node_is_ready_serves_its_socket_and_leaves_nothing_but_its_identity(
@@ -78,11 +83,14 @@ def test_after_kill_9_the_next_start_cleans_up(tmp_path: Path, home: Path) -> No
     assert leftovers(directory) == set()
 
 
-def test_a_path_too_long_for_a_socket_is_bound_in_the_runtime_directory(tmp_path: Path, home: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_bound_in_the_runtime_directory(tmp_path: Path) -> None:
     directory = tmp_path / ("long" * 30)
-    with running(directory) as node:
+    with (
+        TemporaryDirectory(prefix="q") as runtime,
+        running(directory, environ={"XDG_RUNTIME_DIR": runtime}) as node,
+    ):
         path = Path(node.ready_line.split("unix:")[1].split()[0])
-        assert path.parent == home / "run" / "qudag"
+        assert path.parent == Path(runtime) / "qudag"
         assert path.is_socket()
         assert node.stop() == 0
         assert not path.exists()

@@ -25,7 +25,7 @@ def test_without_anything_every_value_is_the_default() -> None:
 
 def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
     file = write(
-        tmp_path, '[overlay]\nmax_links = 5\nmax_hops = 7\nmax_origins = 9\n[node]\nname = "from-file"\n'
+        tmp_path, '[overlay]\nmax_links = 5\nmax_hops = 7\nmax_origins = 9\n[node]\nname = "from_file"\n'
     )
     loaded = load_config(
         file=file,
@@ -33,7 +33,7 @@ def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path
         flags={"overlay.max_links": ("--set", "7")},
     )
     assert (loaded.config.overlay.max_links, loaded.config.overlay.max_hops) == (7, 8)
-    assert (loaded.config.overlay.max_origins, loaded.config.node.name) == (9, "from-file")
+    assert (loaded.config.overlay.max_origins, loaded.config.node.name) == (9, "from_file")
     assert loaded.sources == {
         "overlay.max_links": "--set",
         "overlay.max_hops": "QUDAG_OVERLAY_MAX_HOPS",
