@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -64,13 +63,14 @@ def stop(options: Options) -> int:
 
 
 def _runs(pid: int) -> bool:
+    """Whether a process is there and not a zombie that its parent has not looked at yet."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 — see cli.stats
+            state = file.read().rpartition(b")")[2].split()[:1]
+    except (FileNotFoundError, ProcessLookupError):
+        # Without /proc the end of the connection must do: it is closed last.
         return False
-    except PermissionError:
-        return True
-    return True
+    return state not in ([b"Z"], [b"X"])
 
 
 def log(options: Options) -> int:

@@ -17,7 +17,7 @@ from qudag_tui.cli.output import check_format
 from qudag_tui.client.connection import DEFAULT_TIMEOUT_S
 from qudag_tui.errors import EXIT_OK, UsageError, did_you_mean
 
-__all__ = ["COMMANDS", "Command", "build_parser", "run"]
+__all__ = ["COMMANDS", "Command", "build_parser", "parse", "run"]
 
 TABLE_AND_JSON = ("table", "json")
 
@@ -161,8 +161,25 @@ def _add_shell(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell's")
 
 
-def _add_rest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+# The options of the node's and the lab's own commands stand here for completion alone: they are parsed there.
+
+
+def _add_home(parser: argparse.ArgumentParser) -> None:
+    for option in ("--name", "--data-dir", "--config", "--set"):
+        parser.add_argument(option)
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    _add_home(parser)
+    for option in ("--listen", "--peer", "--rpc", "--advertise", "--network", "--log-level"):
+        parser.add_argument(option)
+
+
+def _add_lab(parser: argparse.ArgumentParser) -> None:
+    actions = ("up", "down", "status", "impair", "heal", "kill", "restart", "load", "quiesce")
+    parser.add_argument("action", choices=actions)
+    for option in ("--nodes", "--topology", "--rate", "--dir", "--engine", "--impair"):
+        parser.add_argument(option)
 
 
 NODE = "qudag_node"
@@ -170,7 +187,7 @@ LAB = "qudag_node.lab"
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "start", "run a node", "qudag start --name peer1 --listen 0.0.0.0:8000", module=NODE, add=_add_rest
+        "start", "run a node", "qudag start --name peer1 --listen 0.0.0.0:8000", module=NODE, add=_add_start
     ),
     Command(
         "stop",
@@ -187,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         run="node:status",
         formats=TABLE_AND_JSON,
     ),
-    Command("id", "print the line to give to a peer", "qudag id --name peer1", module=NODE, add=_add_rest),
+    Command("id", "print the line to give to a peer", "qudag id --name peer1", module=NODE, add=_add_home),
     Command(
         "log",
         "print the node's log",
@@ -201,13 +218,13 @@ COMMANDS: tuple[Command, ...] = (
         "print every setting and where it came from",
         "qudag config show --name peer1",
         module=NODE,
-        add=_add_rest,
+        add=_add_home,
     ),
     Command(
-        "config path", "print where the settings file is", "qudag config path", module=NODE, add=_add_rest
+        "config path", "print where the settings file is", "qudag config path", module=NODE, add=_add_home
     ),
     Command(
-        "config init", "begin a commented settings file", "qudag config init", module=NODE, add=_add_rest
+        "config init", "begin a commented settings file", "qudag config init", module=NODE, add=_add_home
     ),
     Command(
         "token add",
@@ -297,7 +314,7 @@ COMMANDS: tuple[Command, ...] = (
         "a network of real nodes on this machine",
         "qudag lab up --nodes 5 --topology ring --rate 100 --dir /tmp/lab",
         module=LAB,
-        add=_add_rest,
+        add=_add_lab,
     ),
     Command(
         "completion",
@@ -322,16 +339,41 @@ slow, 4 refused, 5 no common protocol, 130 interrupted, 143 terminated, 141 stdo
 
 def run(words: Sequence[str]) -> int:
     """Parse and run."""
-    options, unknown = build_parser().parse_known_args(list(words), Options())
+    options = parse(words)
     command: Command = options.command
-    if unknown:
-        raise _unknown_option(unknown[0], options.parser)
     if command.run is None:  # reached only when a global option that takes no value hides the command
         raise UsageError(f"put the options behind the command: qudag {' '.join(command.path)} …")
     options.format = check_format(options.format, command.formats, "") or None
     module, _, function = command.run.partition(":")
     code: int = getattr(import_module(f"qudag_tui.cli.{module}"), function)(options)
     return code
+
+
+def parse(words: Sequence[str]) -> Options:
+    """What the words say; ``command`` is among the attributes.
+
+    Raises:
+        UsageError: They are not a command line of ours.
+    """
+    options, unknown = build_parser().parse_known_args(_joined(words), Options())
+    if unknown:
+        raise _unknown_option(unknown[0], options.parser)
+    return options
+
+
+# Their values may begin with "-", which argparse would take for another option.
+_DASHED = ("--sort", "--from", "--to")
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """``--sort -rtt`` as ``--sort=-rtt``."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _DASHED:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _unknown_option(word: str, parser: argparse.ArgumentParser) -> UsageError:

@@ -34,13 +34,24 @@ INDENT = "  "
 
 RATE_COLUMNS = [
     Column(""),
-    *(Column(title, right=True) for title in ("total", "1 s", "10 s", "60 s", "peak", "peak at")),
+    Column("total", right=True),
+    Column("1 s", right=True),
+    Column("10 s", right=True),
+    Column("60 s", right=True, rank=1),
+    Column("peak", right=True, rank=2),
+    Column("peak at", right=True, rank=3),
 ]
 
 SUMMARY_COLUMNS = [
     Column(""),
-    *(Column(title, right=True) for title in ("samples", "min", "avg", "p50", "p95", "p99", "max")),
-    Column("method", rank=1),
+    Column("samples", right=True),
+    Column("min", right=True, rank=1),
+    Column("avg", right=True, rank=2),
+    Column("p50", right=True),
+    Column("p95", right=True),
+    Column("p99", right=True),
+    Column("max", right=True, rank=3),
+    Column("method", rank=4),
 ]
 
 TYPE_COLUMNS = [
