@@ -21,6 +21,8 @@ __all__ = ["LabNode", "NodeCommand"]
 
 #: How often a node that starts is asked whether it is there; a try costs 0.1 ms.
 _POLL_S = 0.01
+#: Where a node keeps the peers that it was told to add.
+_ADDED_PEERS = "peers.json"
 #: What a node has for stopping in order, and a second more.
 _STOP_S = 6.0
 
@@ -69,6 +71,10 @@ class LabNode:
         if code is None:
             return "running"
         return f"killed ({signal.Signals(-code).name})" if code < 0 else f"exited ({code})"
+
+    def clear(self) -> None:
+        """Forget whom the node was linked to in an earlier lab of this directory."""
+        (self.data_dir / _ADDED_PEERS).unlink(missing_ok=True)
 
     def start(self, command: NodeCommand) -> None:
         """Start the process; ``ready`` waits for it."""

@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 SCHEMA = "qudag.lab/1"
 _POLL_S = 0.02
+#: TCP tries again after 0.2 s and then ever more slowly; what has not moved for this long is stuck.
+_RETRANSMIT_S = 3.0
 
 
 class Supervisor:
@@ -119,7 +121,7 @@ class Supervisor:
         self._survey = Survey(self._network.links, self._nodes)
         not_of_path = ["--tcp-info", "not-of-path"] if links.engine == "relay" else []
         self._command = NodeCommand(
-            arguments=["--no-discovery", *not_of_path, *self._options.node_arguments],
+            arguments=["--no-discovery", "--lab-faults", *not_of_path, *self._options.node_arguments],
             environ=self._node_environ,
             parent_fd=self._pipe[0],
         )
@@ -157,6 +159,7 @@ class Supervisor:
 
     async def _bring_up(self) -> None:
         for node in self._nodes.values():
+            node.clear()
             node.start(self._command)
             self._write_record()
         try:
@@ -254,10 +257,7 @@ class Supervisor:
                     return await self._heal(order["links"])
             case "load":
                 async with self._busy:
-                    check_rate(float(order["rate_per_s"]))
-                    await self._survey.hold(held=False)
-                    await self._load.start(float(order["rate_per_s"]))
-                    return {"rate_per_s": self._load.rate_per_s}
+                    return await self._change_load(float(order["rate_per_s"]))
             case "kill":
                 async with self._busy:
                     return await self._kill(self._named(order["nodes"]), signal.Signals(order["signal"]))
@@ -272,6 +272,12 @@ class Supervisor:
         if unknown:
             raise NotFoundError(f"no node {unknown[0]!r} in this lab; it has {', '.join(self._nodes)}")
         return [self._nodes[NodeName(name)] for name in names]
+
+    async def _change_load(self, rate_per_s: float) -> dict[str, Any]:
+        check_rate(rate_per_s)
+        await self._survey.hold(held=False)
+        await self._load.start(rate_per_s)
+        return {"rate_per_s": self._load.rate_per_s}
 
     async def _impair(self, texts: Iterable[str]) -> dict[str, Any]:
         orders = [parse_order(text, self._network.links) for text in texts]
@@ -289,12 +295,14 @@ class Supervisor:
         return await self._change(dict.fromkeys(directions if named else self._impairments, CLEAN))
 
     async def _change(self, changed: Mapping[Direction, Impairment]) -> dict[str, Any]:
+        await self._survey.hold(held=False)
         await self._links.impair(changed)
         self._impairments.update(changed)
         return {"links": {str(direction): str(impairment) for direction, impairment in changed.items()}}
 
     async def _kill(self, nodes: list[LabNode], number: signal.Signals) -> dict[str, Any]:
         states: dict[str, str] = {}
+        await self._survey.hold(held=False)
         for node in nodes:
             if not node.signal(number):
                 raise NotFoundError(f"{node.name} does not run ({node.state})")
@@ -305,6 +313,7 @@ class Supervisor:
         return {"nodes": states}
 
     async def _restart(self, nodes: list[LabNode]) -> dict[str, Any]:
+        await self._survey.hold(held=False)
         for node in nodes:
             node.signal(signal.SIGCONT)
             node.signal(signal.SIGTERM)
@@ -329,7 +338,9 @@ class Supervisor:
     async def _quiesce(self, timeout_s: float) -> dict[str, Any]:
         async with self._busy:
             await self._load.stop()
-        totals = await self._survey.settle(timeout_s)
+            await self._survey.hold(held=True)
+        slowest_s = max((each.delay_s + each.jitter_s for each in self._impairments.values()), default=0.0)
+        totals = await self._survey.settle(timeout_s, lost_after_s=_RETRANSMIT_S + 4 * slowest_s)
         return {
             "schema": SCHEMA,
             "settled": all(each.verdict != "different" and each.queued == 0 for each in totals),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,9 +23,11 @@ from qudag_node.lab.totals import (
 
 __all__ = ["Survey"]
 
+_log = logging.getLogger(__name__)
+
 _PAUSE_S = 0.02
-#: Confirmations come with the answers to pings, once a second.
-_LOST_AFTER_S = 3.0
+#: A node that takes longer hangs, or was stopped by a signal; it counts as not there.
+_ANSWER_S = 5.0
 
 
 class Respondent(Protocol):
@@ -46,14 +49,15 @@ class Survey:
         self._nodes = nodes
         self._directions = [direction for link in links for direction in link.directions]
         self._neighbours = {name: [d.target for d in self._directions if d.source == name] for name in nodes}
+        self._is_held = False
         self._sent_before: dict[Direction, ByType] = {}
         self._received_before: dict[Direction, ByType] = {}
 
-    async def settle(self, timeout_s: float) -> list[DirectionTotals]:
+    async def settle(self, timeout_s: float, *, lost_after_s: float) -> list[DirectionTotals]:
         """Read until every direction is at rest and accounted for, or the time is over.
 
         Only what both sides agree on is accounted for at once. A difference that the sender knows of may
-        still be on its way, so it must stay the same for a while before it counts as lost.
+        still be on its way, so it must stay the same for ``lost_after_s`` before it is taken as final.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
@@ -67,13 +71,20 @@ class Survey:
             for each in found:
                 if each.direction not in rest or rest[each.direction][0] != each.difference:
                     rest[each.direction] = each.difference, now_s
-            at_rest = [_is_at_rest(each, now_s - rest[each.direction][1]) for each in found]
+            at_rest = [
+                _is_at_rest(each, is_final=now_s - rest[each.direction][1] >= lost_after_s) for each in found
+            ]
             if all(at_rest) or now_s >= deadline_s:
                 return found
             await asyncio.sleep(_PAUSE_S)
 
     async def hold(self, *, held: bool) -> None:
-        """Stop, or resume, what the nodes send of their own accord."""
+        """Let every running node stop, or go on with, what it sends of its own accord."""
+        if held == self._is_held:
+            return
+        self._is_held = held
+        running = [node for node in self._nodes.values() if node.is_running and node.rpc]
+        await asyncio.gather(*(_hold(node.rpc, held=held) for node in running))
 
     async def unconfirmed(self) -> dict[Direction, dict[str, int]]:
         """What each running node sent and never heard confirmed, by direction."""
@@ -111,7 +122,7 @@ class Survey:
     async def _read_node(self, name: NodeName) -> NodeReading | None:
         neighbours = self._neighbours[name]
         try:
-            async with NodeSession(self._nodes[name].rpc) as session:
+            async with asyncio.timeout(_ANSWER_S), NodeSession(self._nodes[name].rpc) as session:
                 calls = [session.begin("peer", {"peer": self._nodes[other].id}) for other in neighbours]
                 answers: list[Mapping[str, Any]] = await asyncio.gather(*calls)
         except (OSError, LabError):
@@ -121,12 +132,20 @@ class Survey:
         }
 
 
-def _is_at_rest(totals: DirectionTotals, unchanged_s: float) -> bool:
+async def _hold(address: str, *, held: bool) -> None:
+    try:
+        async with asyncio.timeout(_ANSWER_S), NodeSession(address) as session:
+            await session.call("lab.hold", {"held": held})
+    except OSError as error:  # a timeout is one, too
+        _log.warning("%s: %s", address, error)  # it ended this moment, and so sends nothing
+
+
+def _is_at_rest(totals: DirectionTotals, *, is_final: bool) -> bool:
     """Whether nothing more is to be expected of a direction."""
     match totals.verdict:
         case "receiver-down" | "sender-down":
             return True
-        case "lost-with-a-link":
-            return settled(totals) and unchanged_s >= _LOST_AFTER_S
+        case "unconfirmed":
+            return settled(totals) and is_final
         case _:
             return settled(totals)

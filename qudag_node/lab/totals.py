@@ -118,7 +118,7 @@ class DirectionTotals:
         is_loss = all(each.messages >= 0 and each.bytes >= 0 for each in lost.values())
         total = sum(lost.values(), Count())
         is_known = total.messages <= self.unconfirmed.messages and total.bytes <= self.unconfirmed.bytes
-        return "lost-with-a-link" if is_loss and is_known else "different"
+        return "unconfirmed" if is_loss and is_known else "different"
 
     def to_json(self) -> dict[str, Any]:
         """For ``quiesce``."""
@@ -138,7 +138,7 @@ class DirectionTotals:
 
 
 Verdict = str
-"""``equal``; ``lost-with-a-link``: no more is missing than the sender knows to be unconfirmed;
+"""``equal``; ``unconfirmed``: no more is missing than the sender knows to be unconfirmed;
 ``receiver-down``, ``sender-down``: nobody to compare with; ``different``: unexplained."""
 
 
@@ -173,7 +173,7 @@ def compare(
 
 def settled(totals: DirectionTotals) -> bool:
     """Whether this direction is at rest and fully accounted for."""
-    return totals.is_consistent and totals.queued == 0 and totals.verdict in {"equal", "lost-with-a-link"}
+    return totals.is_consistent and totals.queued == 0 and totals.verdict in {"equal", "unconfirmed"}
 
 
 def _less(counts: ByType, before: ByType) -> dict[str, Count]:

@@ -63,7 +63,7 @@ def test_what_is_still_on_its_way_is_a_difference() -> None:
 
 def test_a_loss_that_the_sender_knows_of_is_explained() -> None:
     lost = a_round(10, 7, unconfirmed=3)
-    assert compared(lost, lost, lost)["verdict"] == "lost-with-a-link"
+    assert compared(lost, lost, lost)["verdict"] == "unconfirmed"
     assert compared(lost, lost, lost)["settled"]
 
 
