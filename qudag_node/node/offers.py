@@ -148,6 +148,14 @@ class NodeOffers:
         except ValueError as exc:
             raise RpcError(ErrorCode.BAD_REQUEST, str(exc)) from exc
 
+    def hold(self, *, held: bool) -> Document:
+        """Send nothing of our own accord, or go on."""
+        if not self._loaded.config.lab.faults:
+            hint = "start the node with --lab-faults; nodes of `qudag lab` are"
+            raise RpcError(ErrorCode.FORBIDDEN, "this node was not started for a laboratory", hint)
+        self._overlay.hold(held=held)
+        return {}
+
     # Records
 
     def log_lines(self, count: int, level: str) -> Sequence[str]:

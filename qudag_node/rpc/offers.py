@@ -17,6 +17,7 @@ __all__ = [
     "Offers",
     "OffersHistory",
     "OffersItself",
+    "OffersLab",
     "OffersPeers",
     "OffersRecords",
     "OffersStatistics",
@@ -149,6 +150,18 @@ class OffersSubmission(Protocol):
         ...
 
 
+class OffersLab(Protocol):
+    """What only a laboratory asks for."""
+
+    def hold(self, *, held: bool) -> Document:
+        """Send nothing of the node's own accord, or go on.
+
+        Raises:
+            RpcError: The node was not started for a laboratory.
+        """
+        ...
+
+
 class Offers(
     OffersStatistics,
     OffersPeers,
@@ -157,6 +170,7 @@ class Offers(
     OffersItself,
     OffersTokens,
     OffersSubmission,
+    OffersLab,
     Protocol,
 ):
     """Everything above."""

@@ -43,6 +43,13 @@ class Params:
             raise _bad(name, f"a whole number from {least} to {most}")
         return value
 
+    def boolean(self, name: str) -> bool:
+        """Return true or false."""
+        value = self._values.get(name)
+        if not isinstance(value, bool):
+            raise _bad(name, "true or false")
+        return value
+
     def number(self, name: str, default: float | None = None, *, least: float = -math.inf) -> float:
         """Return a finite number."""
         value = self._values.get(name, default)

@@ -75,6 +75,7 @@ METHODS: dict[str, Method] = {
             "token.add",
             "token.revoke",
             "shutdown",
+            "lab.hold",
         ],
         Method(Role.ADMIN),
     ),

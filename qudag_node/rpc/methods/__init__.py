@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 
 from qudag_node.rpc.caller import Caller
-from qudag_node.rpc.methods import itself, peers, records, statistics, streams, submission, tokens
+from qudag_node.rpc.methods import itself, lab, peers, records, statistics, streams, submission, tokens
 from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.params import Params
 
@@ -36,5 +36,6 @@ HANDLERS: Mapping[str, Handler] = {
     "submit": submission.submit,
     "subscribe": streams.subscribe,
     "unsubscribe": streams.unsubscribe,
+    "lab.hold": lab.hold,
 }
 """Every method but ``hello`` and ``authenticate``, which come before there is a caller."""

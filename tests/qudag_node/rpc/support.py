@@ -109,6 +109,9 @@ class FixedNode:
     def alias_peer(self, name: str, alias: str) -> Document:
         return self._called("alias_peer", name, alias)
 
+    def hold(self, *, held: bool) -> Document:
+        return self._called("hold", held)
+
     async def submit(self, payloads: Sequence[bytes]) -> int:
         if payloads == [b"wait"]:
             await self.submitted.wait()

@@ -24,6 +24,7 @@ PARAMS: dict[str, dict[str, object]] = {
     "peer.alias": {"peer": "peer1", "alias": "a"},
     "token.add": {"name": "ci", "role": "viewer"},
     "token.revoke": {"name": "ci"},
+    "lab.hold": {"held": True},
 }
 CALLED = [name for name, method in METHODS.items() if method.role is not None]
 
