@@ -60,6 +60,7 @@ class Handlers:
 
     Attributes:
         inbox: What waits.
+        on_vertex: Called with every vertex accepted from others, its signature valid.
         on_message: Called with every routed message for this node.
         on_probe: Called with every answer to a probe of ours.
         on_map: Called when an advert may have changed the map.
@@ -69,6 +70,7 @@ class Handlers:
         self, parts: Parts, neighbours: Neighbours, inbox: Inbox, collector: MetricsCollector, clock: Clock
     ) -> None:
         self.inbox = inbox
+        self.on_vertex: Callable[[Vertex], None] = lambda _: None
         self.on_message: Callable[[RoutedMessage], None] = lambda _: None
         self.on_probe: Callable[[ProbeResult], None] = lambda _: None
         self.on_map: Callable[[], None] = lambda: None
@@ -177,6 +179,7 @@ class Handlers:
         if self._parts.relays:
             frame = encode_frame(FrameType.DATA, payload)
             self._neighbours.flood(FrameType.DATA, frame, read_mono_s, but=bearers)
+        self.on_vertex(vertex)
         return None
 
     def _record_propagation(self, vertex: Vertex, now_unix_ns: int) -> None:

@@ -132,9 +132,10 @@ class LinkState:
         self._sequence = sequence
         self._neighbours: dict[bytes, _Neighbour] = {}
         self._database = AdvertDatabase(verifier, config.limits)
-        self._reachability = Reachability(config.limits.origins)
+        self._reachability = Reachability(capacity=config.limits.origins)
         self._own: Advert | None = None
         self._routes: dict[bytes, Route] = {}
+        self._reachable: Set[bytes] = frozenset()
         self._budget = TokenBucket(_OWN_ADVERTS_PER_S, _OWN_ADVERTS_BURST, now_mono_s)
         self._must_advertise = True
         self._renew_at_mono_s = now_mono_s
@@ -189,7 +190,7 @@ class LinkState:
             return self._receive_own(advert)
         before = self._database.changes
         outcome = self._database.receive(
-            advert, now_mono_s, needed=self._reachability.reachable, neighbours=self._neighbours
+            advert, now_mono_s, needed=self._reachability.present, neighbours=self._neighbours
         )
         if advert.origin == sender:
             self._tell_of(sender)
@@ -225,7 +226,7 @@ class LinkState:
         advertise_at_mono_s = self._budget.ready_mono_s(1)
         if not self._must_advertise:
             advertise_at_mono_s = max(advertise_at_mono_s, self._renew_at_mono_s)
-        due_mono_s = min(advertise_at_mono_s, self._expire_at_mono_s)
+        due_mono_s = min(advertise_at_mono_s, self._expire_at_mono_s, self._reachability.due_mono_s)
         for neighbour in self._neighbours.values():
             if not neighbour.is_told:
                 due_mono_s = min(due_mono_s, neighbour.tell_at_mono_s)
@@ -249,9 +250,12 @@ class LinkState:
                 self._must_compute = True
         changes: list[ReachabilityChange] = []
         if self._must_compute and now_mono_s >= self._compute_at_mono_s:
-            changes = self._compute(now_mono_s)
+            self._compute(now_mono_s)
             wait_s = max(_LEAST_RECOMPUTE_S, _RECOMPUTE_S_PER_NODE * len(self._database))
             self._compute_at_mono_s = now_mono_s + wait_s
+            changes = self._tell_reachability(now_mono_s)
+        elif now_mono_s >= self._reachability.due_mono_s:
+            changes = self._tell_reachability(now_mono_s)
         return Tick(advert, changes)
 
     # The map.
@@ -333,7 +337,7 @@ class LinkState:
     def _told(self) -> Iterator[tuple[bytes, _Neighbour]]:
         return ((key, neighbour) for key, neighbour in self._neighbours.items() if neighbour.is_told)
 
-    def _compute(self, now_mono_s: float) -> list[ReachabilityChange]:
+    def _compute(self, now_mono_s: float) -> None:
         own = self._signer.public_key
         leaves = {advert.origin for advert in self._database if advert.is_leaf}
         routes = shortest_paths(confirmed_links(self._claims()), own, leaves)
@@ -346,6 +350,9 @@ class LinkState:
                 if now_mono_s >= neighbour.tell_at_mono_s:
                     reachable.add(key)
         self._routes = routes
+        self._reachable = reachable
         self._must_compute = False
+
+    def _tell_reachability(self, now_mono_s: float) -> list[ReachabilityChange]:
         leaving = {advert.origin for advert in self._database if advert.is_leaving}
-        return self._reachability.update(reachable, leaving)
+        return self._reachability.update(self._reachable, leaving, now_mono_s)

@@ -57,6 +57,7 @@ from qudag_node.overlay.seen import SeenCache
 from qudag_node.overlay.signing import Signer, Verifier
 from qudag_node.overlay.switchboard import Switchboard
 from qudag_node.overlay.text import clean_text
+from qudag_node.overlay.vertices import Vertex
 from qudag_node.peerid import PeerId, peer_id_of, public_key_of
 
 __all__ = ["LocalNode", "Overlay"]
@@ -97,6 +98,7 @@ class Overlay:
         events: Takes what happens.
 
     Attributes:
+        on_vertex: Called with every vertex that others made, once; it must neither block nor raise.
         on_message: Called with every routed message that reaches this node: its sender and its body.
     """
 
@@ -113,6 +115,7 @@ class Overlay:
         Raises:
             DataDirectoryError: A file of it is damaged.
         """
+        self.on_vertex: Callable[[Vertex], None] = lambda _: None
         self.on_message: Callable[[PeerId, bytes], None] = lambda _sender, _body: None
         self._config, self._node, self._collector = config, node, collector
         self._clock, self._events = clock, events
@@ -148,6 +151,7 @@ class Overlay:
         )
         self._handlers.on_map = self._routing.wake
         self._handlers.on_probe = self._routing.take_probe
+        self._handlers.on_vertex = self._deliver_vertex
         self._handlers.on_message = self._deliver
         self._switchboard = Switchboard(
             admission=self._admission,
@@ -586,6 +590,9 @@ class Overlay:
         links = self.links()
         limit = self._config.send_queue_messages
         return bool(links) and all(len(link.queue) >= limit for link in links)
+
+    def _deliver_vertex(self, vertex: Vertex) -> None:
+        self.on_vertex(vertex)
 
     def _deliver(self, message: RoutedMessage) -> None:
         self.on_message(peer_id_of(message.source), message.body)

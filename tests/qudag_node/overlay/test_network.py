@@ -49,6 +49,8 @@ def subjects(node: Node, kind: EventKind) -> list[str]:
 
 async def test_every_node_of_a_ring_accepts_every_vertex_once() -> None:
     nodes = named("abcde")
+    seen: list[bytes] = []
+    nodes[0].overlay.on_vertex = lambda vertex: seen.append(vertex.payload)
     async with running(*nodes):
         await linked(*ring_of(nodes))
         for turn in range(4):
@@ -62,6 +64,9 @@ async def test_every_node_of_a_ring_accepts_every_vertex_once() -> None:
         # What is still on its way are second copies; time for them to show that they count for nothing.
         await asyncio.sleep(0.3)
         assert [node.collector.vertices_accepted for node in nodes] == [500] * 5
+        assert sorted(seen) == sorted(
+            f"{name} {turn} {number}".encode() for name in "bcde" for turn in range(4) for number in range(25)
+        )
         for node in nodes:
             totals = node.collector.totals()
             assert (totals.failed_by_cause, totals.dropped_by_cause) == ({}, {})
