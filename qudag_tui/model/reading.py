@@ -7,6 +7,7 @@ here is ignored; so a monitor can watch an older or newer node. Every text is cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 from qudag_tui.model.clean import clean, clean_column
@@ -26,7 +27,7 @@ from qudag_tui.model.sample import (
     Summary,
 )
 
-__all__ = ["MAX_NAMES", "Rows", "flat", "read_sample"]
+__all__ = ["MAX_NAMES", "Rows", "flat", "read_message_type", "read_sample"]
 
 #: A table by name (message types, causes) shows at most so many names of a node that invents them.
 MAX_NAMES = 64
@@ -132,19 +133,26 @@ def _connections(tree: Tree) -> Connections:
 
 
 def _messages(tree: Tree) -> Messages:
-    by_type = _tree(tree, "by_type")
+    trees = _tree(tree, "by_type")
+    by_type = {clean(name, 32): read_message_type(_tree(trees, name)) for name in list(trees)[:MAX_NAMES]}
     return Messages(
-        total=_message_type(tree),
+        total=replace(
+            read_message_type(tree),
+            sent_bytes=sum(counts.sent_bytes for counts in by_type.values()),
+            received_bytes=sum(counts.received_bytes for counts in by_type.values()),
+        ),
         duplicates=_count(tree, "duplicates"),
         sent_rate=_rates(tree, "sent_rate"),
         received_rate=_rates(tree, "received_rate"),
         failed_by_cause=_counts(tree, "failed_by_cause"),
         dropped_by_cause=_counts(tree, "dropped_by_cause"),
-        by_type={clean(name, 32): _message_type(_tree(by_type, name)) for name in list(by_type)[:MAX_NAMES]},
+        by_type=by_type,
     )
 
 
-def _message_type(tree: Tree) -> MessageType:
+def read_message_type(found: object) -> MessageType:
+    """Read the counts of one message type."""
+    tree = cast("Tree", found) if isinstance(found, Mapping) else {}
     return MessageType(
         sent=_count(tree, "sent"),
         received=_count(tree, "received"),

@@ -105,6 +105,7 @@ def _sampled(state: UiState, event: SampleArrived) -> UiState:
     live = replace(
         live,
         sample=sample,
+        before=live.sample,
         arrived_mono_s=event.now_mono_s,
         trail=live.trail.with_sample(sample, state.interval_s),
     )

@@ -93,11 +93,16 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDetail:
-    """What the node said when asked of one peer; ``error`` where it would not say."""
+    """What the node said when asked of one peer; ``error`` where it would not say.
+
+    Attributes:
+        extra: What the answer holds beyond what is listed here, by dotted name.
+    """
 
     peer_id: str
     by_type: Mapping[str, MessageType] = field(default_factory=dict[str, MessageType])
     events: tuple[NodeEvent, ...] = ()
+    extra: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
     error: str = ""
 
 
@@ -106,11 +111,13 @@ class Seen:
     """What has arrived: this is what a pause holds still.
 
     Attributes:
+        before: The sample before, of the same run of the node: rates by type are the difference.
         arrived_mono_s: When the sample arrived, on our monotonic clock.
         events: Newest first.
     """
 
     sample: Sample | None = None
+    before: Sample | None = None
     arrived_mono_s: float = 0.0
     trail: Trail = field(default_factory=Trail)
     events: tuple[NodeEvent, ...] = ()

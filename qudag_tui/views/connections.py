@@ -1,0 +1,97 @@
+"""The panels of plain figures: the connections, and the node as a process. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qudag_tui.model.sample import Sample
+from qudag_tui.model.state import UiState
+from qudag_tui.views.figures import format_per_s
+from qudag_tui.views.glyphs import Glyphs
+from qudag_tui.views.layout import Pair, pairs, title
+from qudag_tui.views.spans import Box, Line, Role, cut_lines
+from qudag_tui.views.text import UNKNOWN, format_age, format_bytes, format_count, format_ratio, format_seconds
+
+__all__ = ["causes", "connections"]
+
+#: Open files beyond this share of the limit deserve a warning.
+MANY_FILES = 0.8
+
+LABEL_WIDTH = 8
+NODE_HEIGHT = 6
+
+
+def connections(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
+    """Draw the connections, and below them the node's own figures where there is room."""
+    lines = [title("Connections", "", box.width, glyphs)]
+    sample = state.seen.sample
+    if sample is not None:
+        is_wide = box.width >= 72
+        lines += pairs(_connections(sample), box.width, LABEL_WIDTH, 4 if is_wide else 2)
+        if box.height >= len(lines) + NODE_HEIGHT:
+            lines += [(), title("Node", "times are p95", box.width, glyphs)]
+            lines += pairs(_node(sample, glyphs), box.width, LABEL_WIDTH, 4 if is_wide else 2)
+    return cut_lines(lines, box)
+
+
+def _connections(sample: Sample) -> list[Pair]:
+    """What there is to say of the connections, the most telling first."""
+    now = sample.connections
+    failed = sum(now.errors.values())
+    return [
+        Pair(
+            "active",
+            str(now.active),
+            f"of {now.limit}" if now.limit else "",
+            Role.STRONG if now.active else Role.WARN,
+        ),
+        Pair("in, out", f"{now.incoming}, {now.outgoing}"),
+        Pair("pending", str(now.pending)),
+        Pair("errors", str(failed), causes(now.errors, 1), Role.WARN if failed else Role.TEXT),
+        Pair("banned", str(now.banned)),
+        Pair("closed", format_count(now.closed), f"of {format_count(now.total)}"),
+        Pair("median", format_age(now.duration_s.p50), "up"),
+        Pair("longest", format_age(now.duration_s.max), "up"),
+    ]
+
+
+def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
+    """What there is to say of the node as a process and of its work."""
+    host, work = sample.resources, sample.performance
+
+    def seconds(value: float | None) -> str:
+        return format_seconds(value, ascii_only=glyphs.is_ascii)
+
+    is_short_of_files = (
+        host.open_files is not None
+        and bool(host.open_files_limit)
+        and host.open_files > MANY_FILES * (host.open_files_limit or 0)
+    )
+    spread = work.propagation_time_s
+    bound = seconds(spread.error_bound_s) if spread else UNKNOWN
+    return [
+        Pair("cpu", format_ratio(host.cpu_ratio)),
+        Pair("memory", format_bytes(host.rss_bytes)),
+        Pair("loop lag", seconds(host.loop_lag_s.p95)),
+        Pair(
+            "files",
+            format_count(host.open_files),
+            f"of {format_count(host.open_files_limit)}",
+            Role.WARN if is_short_of_files else Role.TEXT,
+        ),
+        Pair("new", format_per_s(work.tps.per_s_1), "vertices/s"),
+        Pair("queued", format_count(work.queue_depth), format_bytes(work.queue_bytes)),
+        Pair("handling", seconds(work.processing_time_s.p95)),
+        # A propagation time is never shown without its error bound.
+        Pair(
+            "spread",
+            seconds(spread.p95) if spread else UNKNOWN,
+            f"{glyphs.plus_minus}{bound}" if spread else "",
+        ),
+    ]
+
+
+def causes(counts: Mapping[str, int], most: int = 3) -> str:
+    """The most frequent causes in one remark: ``timeout 2, reset 1``."""
+    found = sorted(((-count, name) for name, count in counts.items() if count))
+    return ", ".join(f"{name} {format_count(-count)}" for count, name in found[:most])

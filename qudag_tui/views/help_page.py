@@ -1,0 +1,117 @@
+"""The help page and the key line, made from the bindings themselves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qudag_tui.model.fields import FIELDS, Kind
+from qudag_tui.views.glyphs import Glyphs
+from qudag_tui.views.layout import title
+from qudag_tui.views.spans import Line, Role, Span, beside, fitted, stacked
+from qudag_tui.views.text import cell_width
+
+__all__ = ["Hint", "help_page", "hint_at", "key_line"]
+
+TWO_COLUMNS_FROM = 96
+KEYS_WIDTH = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One binding: its keys as a person writes them, its short name, what it does, its action."""
+
+    keys: str
+    label: str
+    meaning: str
+    action: str = ""
+
+
+def key_line(hints: Sequence[Hint], width: int) -> Line:
+    """The last line of the screen: as many whole hints as fit."""
+    spans: list[Span] = [Span(" ")]
+    used = 1
+    for hint in hints:
+        cells = cell_width(hint.keys) + cell_width(hint.label) + 3
+        if used + cells > width:
+            break
+        spans += [Span(hint.keys, Role.KEY), Span(f" {hint.label}  ", Role.DIM)]
+        used += cells
+    return tuple(spans)
+
+
+def hint_at(hints: Sequence[Hint], x: int, width: int) -> Hint | None:
+    """Which hint of the key line stands at column ``x``."""
+    used = 1
+    for hint in hints:
+        cells = cell_width(hint.keys) + cell_width(hint.label) + 3
+        if used + cells > width:
+            return None
+        if used <= x < used + cells - 2:
+            return hint
+        used += cells
+    return None
+
+
+def help_page(groups: Mapping[str, Sequence[Hint]], width: int, glyphs: Glyphs) -> list[Line]:
+    """All bindings by group, the filter language, the fields and the signs."""
+    is_wide = width >= TWO_COLUMNS_FROM
+    left_width = (width - 4) // 2 if is_wide else width
+    right_width = width - 4 - left_width if is_wide else width
+    keys = stacked(
+        [title(name, "", left_width, glyphs), *(_binding(hint) for hint in hints)]
+        for name, hints in groups.items()
+    )
+    rest = stacked([_signs(right_width, glyphs), _filters(right_width, glyphs), _fields(right_width, glyphs)])
+    if is_wide:
+        return beside(keys, rest, (left_width, right_width), 4)
+    return [*keys, (), *rest]
+
+
+def _binding(hint: Hint) -> Line:
+    return (fitted(hint.keys, KEYS_WIDTH, Role.KEY), Span(f" {hint.meaning}"))
+
+
+def _signs(width: int, glyphs: Glyphs) -> list[Line]:
+    signs = (
+        (glyphs.live, Role.GOOD, "live, connected"),
+        (glyphs.waiting, Role.WARN, "connecting"),
+        (glyphs.caution, Role.WARN, "worse than it should be"),
+        (glyphs.trouble, Role.BAD, "lost, waiting to dial again, error"),
+        (glyphs.banned, Role.BAD, "banned"),
+        (glyphs.lost, Role.BAD, "in a history: a probe was lost"),
+        ("-", Role.TEXT, "not known; never a zero"),
+    )
+    lines = [title("Signs", "", width, glyphs)]
+    return lines + [(Span(f"{sign}  ", role), Span(meaning)) for sign, role, meaning in signs]
+
+
+def _filters(width: int, glyphs: Glyphs) -> list[Line]:
+    examples = (
+        ("peer3", "in the name, alias, id or address"),
+        ("dir:in", "the field contains the word"),
+        ("name=peer3", "the field is the word"),
+        ("state:backoff,banned", "one of several"),
+        ("-dir:in  !dir:in", "not"),
+        ("rtt>50ms loss>=1%", "figures with their unit; all terms must hold"),
+        ("rtt=?", "not known"),
+        ('agent:"a b"', "a word with a space"),
+    )
+    lines = [title("Filter", "", width, glyphs)]
+    return lines + [(fitted(text, 22, Role.KEY), Span(f" {meaning}")) for text, meaning in examples]
+
+
+def _fields(width: int, glyphs: Glyphs) -> list[Line]:
+    units = {
+        Kind.SECONDS: "ms",
+        Kind.SINCE: "h",
+        Kind.RATIO: "%",
+        Kind.BITS_PER_S: "Mb/s",
+        Kind.BYTES: "MiB",
+        Kind.PER_S: "/s",
+    }
+    lines = [title("Fields", "", width, glyphs)]
+    for field in FIELDS:
+        unit = units.get(field.kind, "")
+        lines.append((fitted(field.key, 17, Role.KEY), fitted(unit, 5, Role.DIM), Span(f" {field.meaning}")))
+    return lines

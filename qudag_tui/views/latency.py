@@ -1,0 +1,145 @@
+"""The latency panel: the worst peers first, with percentiles, loss and history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qudag_tui.model.order import worst_first
+from qudag_tui.model.peers import Peers
+from qudag_tui.model.sample import Summary
+from qudag_tui.model.state import UiState
+from qudag_tui.model.trail import Beat, Track, peer_beats
+from qudag_tui.views.charts import sparkline
+from qudag_tui.views.figures import format_ms, loss_role
+from qudag_tui.views.glyphs import Glyphs
+from qudag_tui.views.layout import Column, table_head, table_width, title
+from qudag_tui.views.spans import Box, Line, Role, Span, cut_lines, fitted
+from qudag_tui.views.text import format_ratio
+
+__all__ = ["latency", "latency_peers", "method_note", "trend"]
+
+NAME_WIDTH = 14
+#: A history shorter than this says nothing.
+LEAST_TREND = 8
+MOST_TREND = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column of the panel: its head, and where its value comes from."""
+
+    column: Column
+    name: str
+    of_summary: str = ""
+
+
+FIGURES = (
+    Figure(Column("p50", 6), "rtt_p50_s", "p50"),
+    Figure(Column("p95", 6), "rtt_p95_s", "p95"),
+    Figure(Column("p99", 6), "rtt_p99_s", "p99"),
+    Figure(Column("loss 60s", 8), "loss_ratio"),
+    Figure(Column("jitter", 6), "rtt_jitter_s"),
+    Figure(Column("max", 6), "rtt_max_s", "max"),
+    Figure(Column("last", 6), "rtt_last_s"),
+)
+
+
+def latency(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
+    """Draw the panel: as many of the worst peers as fit, then all links and routed probes together."""
+    sample = state.seen.sample
+    if sample is None:
+        return cut_lines([title("Latency", "ms", box.width, glyphs)], box)
+    figures, trend_width = _columns(box.width)
+    columns = [Column("worst peers", NAME_WIDTH, right=False), *(figure.column for figure in figures)]
+    if trend_width:
+        columns.append(Column("history", trend_width, right=False))
+    lines = [
+        title("Latency", f"ms round trip, {method_note(sample.peers)}", box.width, glyphs),
+        table_head(columns),
+    ]
+    room = box.height - 2
+    totals = [("all links", sample.latency.links), ("routed", sample.latency.routing)]
+    totals = [(name, summary) for name, summary in totals if summary.samples][: max(0, room - 3)]
+    tracks = state.seen.trail.tracks
+    rows = worst_first(sample.peers, room - len(totals))
+    lines += [_peer(sample.peers, row, figures, tracks, trend_width, glyphs) for row in rows]
+    lines += [_total(name, summary, figures) for name, summary in totals]
+    return cut_lines(lines, box)
+
+
+def latency_peers(state: UiState, box: Box) -> Sequence[str]:
+    """The ids of the peers in the panel, from its third line on: what a click on it means."""
+    sample = state.seen.sample
+    if sample is None:
+        return ()
+    return [sample.peers.ids[row] for row in worst_first(sample.peers, box.height - 2)]
+
+
+def method_note(peers: Peers) -> str:
+    """How the figures were measured, in one word where all peers agree."""
+    methods = sorted({method for method in peers.text("rtt_method") if method})
+    return methods[0] if len(methods) == 1 else "several methods" if methods else "no method"
+
+
+def _columns(width: int) -> tuple[tuple[Figure, ...], int]:
+    """The figures that fit, and the cells left for the history; the history comes before the last figures."""
+    for count in (7, 6, 5, 4, 3):
+        used = table_width([Column("", NAME_WIDTH), *(figure.column for figure in FIGURES[:count])])
+        left = width - used - 2
+        if left >= (LEAST_TREND if count <= 4 else 2 * LEAST_TREND):
+            return FIGURES[:count], min(MOST_TREND, left)
+    return FIGURES[:3], 0
+
+
+def _peer(
+    peers: Peers,
+    row: int,
+    figures: Sequence[Figure],
+    tracks: Sequence[Track],
+    trend_width: int,
+    glyphs: Glyphs,
+) -> Line:
+    state = peers.text("state")[row]
+    is_up = state == "connected"
+    mark = glyphs.live if is_up else glyphs.trouble
+    spans = [Span(f"{mark} ", Role.GOOD if is_up else Role.BAD), fitted(peers.labels[row], NAME_WIDTH - 2)]
+    for figure in figures:
+        value = peers.number(figure.name, row)
+        role = Role.TEXT
+        text = format_ms(value)
+        if figure.name == "loss_ratio":
+            text, role = format_ratio(value), loss_role(value)
+        spans += [Span(" "), fitted(text, figure.column.width, role, right=True)]
+    if trend_width:
+        spans += [Span("  "), *trend(peer_beats(tracks, peers.ids[row], trend_width), trend_width, glyphs)]
+    return tuple(spans)
+
+
+def _total(name: str, summary: Summary, figures: Sequence[Figure]) -> Line:
+    spans = [fitted(name, NAME_WIDTH, Role.DIM)]
+    for figure in figures:
+        value: float | None = getattr(summary, figure.of_summary) if figure.of_summary else None
+        text = format_ms(value) if figure.of_summary else ""
+        spans += [Span(" "), fitted(text, figure.column.width, right=True)]
+    return (*spans, Span(f"  {summary.samples} {summary.method}", Role.DIM))
+
+
+def trend(beats: Sequence[Beat | None], width: int, glyphs: Glyphs) -> list[Span]:
+    """A peer's round-trip times as a line of cells; a lost probe breaks the line with a mark."""
+    values = [beat.rtt_s if beat is not None else None for beat in beats]
+    top = max((value for value in values if value is not None), default=0.0)
+    cells = sparkline(values, width, top, glyphs)
+    pad = width - len(beats)
+    spans: list[Span] = []
+    start = 0
+    for place, beat in enumerate(beats):
+        if beat is not None and beat.lost:
+            at = pad + place
+            if at > start:
+                spans.append(Span(cells[start:at], Role.TREND))
+            spans.append(Span(glyphs.lost, Role.BAD))
+            start = at + 1
+    if start < width:
+        spans.append(Span(cells[start:], Role.TREND))
+    return spans
