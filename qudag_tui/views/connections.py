@@ -18,7 +18,7 @@ __all__ = ["causes", "connections"]
 MANY_FILES = 0.8
 
 LABEL_WIDTH = 8
-NODE_HEIGHT = 6
+CELL_WIDTH = 26
 
 
 def connections(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
@@ -26,11 +26,11 @@ def connections(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
     lines = [title("Connections", "", box.width, glyphs)]
     sample = state.seen.sample
     if sample is not None:
-        is_wide = box.width >= 72
-        lines += pairs(_connections(sample), box.width, LABEL_WIDTH, 4 if is_wide else 2)
-        if box.height >= len(lines) + NODE_HEIGHT:
-            lines += [(), title("Node", "times are p95", box.width, glyphs)]
-            lines += pairs(_node(sample, glyphs), box.width, LABEL_WIDTH, 4 if is_wide else 2)
+        columns = max(1, box.width // CELL_WIDTH)
+        lines += pairs(_connections(sample), box.width, LABEL_WIDTH, columns)
+        node = pairs(_node(sample, glyphs), box.width, LABEL_WIDTH, columns)
+        if box.height >= len(lines) + 2 + len(node):
+            lines += [(), title("Node", "times are p95", box.width, glyphs), *node]
     return cut_lines(lines, box)
 
 
@@ -46,8 +46,8 @@ def _connections(sample: Sample) -> list[Pair]:
             Role.STRONG if now.active else Role.WARN,
         ),
         Pair("in, out", f"{now.incoming}, {now.outgoing}"),
-        Pair("pending", str(now.pending)),
         Pair("errors", str(failed), causes(now.errors, 1), Role.WARN if failed else Role.TEXT),
+        Pair("pending", str(now.pending)),
         Pair("banned", str(now.banned)),
         Pair("closed", format_count(now.closed), f"of {format_count(now.total)}"),
         Pair("median", format_age(now.duration_s.p50), "up"),
@@ -85,8 +85,7 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
         # A propagation time is never shown without its error bound.
         Pair(
             "spread",
-            seconds(spread.p95) if spread else UNKNOWN,
-            f"{glyphs.plus_minus}{bound}" if spread else "",
+            f"{seconds(spread.p95)} {glyphs.plus_minus}{bound}" if spread else UNKNOWN,
         ),
     ]
 

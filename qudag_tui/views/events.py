@@ -16,10 +16,15 @@ __all__ = ["event_lines", "events"]
 _ROLES = {Severity.INFO: Role.DIM, Severity.WARNING: Role.WARN, Severity.ERROR: Role.BAD}
 
 
-def events(state: UiState, box: Box, glyphs: Glyphs, skipped: int = 0) -> list[Line]:
-    """Draw the panel, ``skipped`` lines scrolled away."""
+def events(
+    state: UiState, box: Box, glyphs: Glyphs, skipped: int = 0, *, has_keys: bool = False
+) -> list[Line]:
+    """Draw the panel, ``skipped`` lines scrolled away; ``has_keys`` when the arrows scroll it."""
     log = state.seen.events
-    note = f"{len(log)} in the log" if log else ""
+    last = min(len(log), skipped + box.height - 1)
+    note = f"{skipped + 1} to {last} of {len(log)}" if log else ""
+    if has_keys:
+        note = f"up, down: {note}"
     lines = [title("Events", note, box.width, glyphs)]
     if not log:
         lines.append((Span("nothing has happened yet", Role.DIM),))

@@ -22,6 +22,7 @@ __all__ = [
     "format_bits",
     "format_ms",
     "format_per_s",
+    "format_share",
     "format_short_age",
     "loss_role",
     "percentiles",
@@ -62,6 +63,11 @@ def format_short_age(seconds: float) -> str:
     return f"{min(whole // 86_400, 999)}d"
 
 
+def format_share(ratio: float | None) -> str:
+    """A ratio in per cent; nothing at all is ``0 %``."""
+    return "0 %" if ratio == 0 else format_ratio(ratio)
+
+
 def loss_role(ratio: float | None) -> Role:
     """How much a loss asks of the reader; the figure itself is beside it."""
     if ratio is None or ratio <= 0:
@@ -95,6 +101,6 @@ def cell_text(value: Value, kind: Kind, at_unix_s: float) -> str:
         case Kind.PER_S:
             return format_per_s(value)
         case Kind.RATIO:
-            return format_ratio(value)
+            return format_share(value)
         case _:
             return format_count(value)

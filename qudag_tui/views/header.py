@@ -5,10 +5,15 @@ from __future__ import annotations
 from qudag_tui.model.state import LinkPhase, ScreenName, UiState
 from qudag_tui.views.figures import format_short_age
 from qudag_tui.views.glyphs import Glyphs
-from qudag_tui.views.spans import Line, Role, Span, fit_line, line_width, spread
+from qudag_tui.views.spans import Box, Line, Role, Span, fit_line, line_width, spread
 from qudag_tui.views.text import cell_width, fit, format_age, format_clock
 
-__all__ = ["TABS", "header", "link_status", "short_id", "tab_at"]
+__all__ = ["LEAST", "TABS", "header", "link_status", "short_id", "tab_at", "too_small", "waiting_page"]
+
+#: Below this nothing can be read, and the screen says so.
+LEAST = Box(60, 16)
+
+MOST_ADDRESS = 64
 
 TABS: dict[ScreenName, str] = {ScreenName.OVERVIEW: "1 Overview", ScreenName.PEERS: "2 Peers"}
 
@@ -65,13 +70,16 @@ def _tabs(state: UiState, width: int, glyphs: Glyphs) -> Line:
         spans += [Span(f" {text} ", Role.CURRENT if name is state.screen else Role.TEXT), Span(" ")]
     banner = _banner(state, glyphs)
     if not banner:
-        banner = (
-            Span(
-                fit(state.link.address, max(0, min(64, width - line_width(tuple(spans)) - 2))).rstrip(),
-                Role.DIM,
-            ),
-        )
+        room = min(MOST_ADDRESS, width - line_width(tuple(spans)) - 2)
+        banner = (Span(_end_of(state.link.address, room, glyphs), Role.DIM),)
     return spread(tuple(spans), (*banner, Span(" ")), width)
+
+
+def _end_of(address: str, room: int, glyphs: Glyphs) -> str:
+    """As much of an address as fits; of a path the end says more than the beginning."""
+    if len(address) <= room:
+        return address
+    return glyphs.ellipsis + address[len(address) - room + 1 :] if room > 1 else ""
 
 
 def tab_at(x: int) -> ScreenName | None:
@@ -129,3 +137,9 @@ def waiting_page(state: UiState, width: int, glyphs: Glyphs) -> list[Line]:
             ),
         )
     ]
+
+
+def too_small(width: int, height: int) -> list[Line]:
+    """What stands on a terminal in which nothing can be read, broken into its lines."""
+    text = f"qudag-top needs {LEAST.width}x{LEAST.height}, this is {width}x{height}. q quits."
+    return [(Span(text[start : start + width], Role.STRONG),) for start in range(0, len(text), max(1, width))]

@@ -14,7 +14,7 @@ from qudag_tui.views.text import cell_width
 __all__ = ["Hint", "help_page", "hint_at", "key_line"]
 
 TWO_COLUMNS_FROM = 96
-KEYS_WIDTH = 18
+KEYS_WIDTH = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,21 @@ class Hint:
     meaning: str
     action: str = ""
 
+    @property
+    def key(self) -> str:
+        """The first of its keys."""
+        return self.keys.split()[0]
+
 
 def key_line(hints: Sequence[Hint], width: int) -> Line:
     """The last line of the screen: as many whole hints as fit."""
     spans: list[Span] = [Span(" ")]
     used = 1
     for hint in hints:
-        cells = cell_width(hint.keys) + cell_width(hint.label) + 3
+        cells = cell_width(hint.key) + cell_width(hint.label) + 3
         if used + cells > width:
             break
-        spans += [Span(hint.keys, Role.KEY), Span(f" {hint.label}  ", Role.DIM)]
+        spans += [Span(hint.key, Role.KEY), Span(f" {hint.label}  ", Role.DIM)]
         used += cells
     return tuple(spans)
 
@@ -44,7 +49,7 @@ def hint_at(hints: Sequence[Hint], x: int, width: int) -> Hint | None:
     """Which hint of the key line stands at column ``x``."""
     used = 1
     for hint in hints:
-        cells = cell_width(hint.keys) + cell_width(hint.label) + 3
+        cells = cell_width(hint.key) + cell_width(hint.label) + 3
         if used + cells > width:
             return None
         if used <= x < used + cells - 2:
@@ -113,5 +118,5 @@ def _fields(width: int, glyphs: Glyphs) -> list[Line]:
     lines = [title("Fields", "", width, glyphs)]
     for field in FIELDS:
         unit = units.get(field.kind, "")
-        lines.append((fitted(field.key, 17, Role.KEY), fitted(unit, 5, Role.DIM), Span(f" {field.meaning}")))
+        lines.append((fitted(field.key, 13, Role.KEY), fitted(unit, 5, Role.DIM), Span(f" {field.meaning}")))
     return lines

@@ -11,11 +11,10 @@ from qudag_tui.model.sample import Summary
 from qudag_tui.model.state import UiState
 from qudag_tui.model.trail import Beat, Track, peer_beats
 from qudag_tui.views.charts import sparkline
-from qudag_tui.views.figures import format_ms, loss_role
+from qudag_tui.views.figures import format_ms, format_share, loss_role
 from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.layout import Column, table_head, table_width, title
 from qudag_tui.views.spans import Box, Line, Role, Span, cut_lines, fitted
-from qudag_tui.views.text import format_ratio
 
 __all__ = ["latency", "latency_peers", "method_note", "trend"]
 
@@ -109,7 +108,7 @@ def _peer(
         role = Role.TEXT
         text = format_ms(value)
         if figure.name == "loss_ratio":
-            text, role = format_ratio(value), loss_role(value)
+            text, role = format_share(value), loss_role(value)
         spans += [Span(" "), fitted(text, figure.column.width, role, right=True)]
     if trend_width:
         spans += [Span("  "), *trend(peer_beats(tracks, peers.ids[row], trend_width), trend_width, glyphs)]

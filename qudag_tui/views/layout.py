@@ -47,16 +47,17 @@ def pairs(items: Sequence[Pair], width: int, label_width: int, columns: int) -> 
 
 
 def _pair(item: Pair, width: int, label_width: int) -> list[Span]:
-    room = width - label_width - 1
+    room = width - label_width - 2
     spans = [fitted(item.label, label_width, Role.DIM), Span(" ")]
     value_cells = cell_width(item.value)
-    if not item.remark or value_cells + 2 > room:
-        return [*spans, fitted(item.value, room, item.role)]
+    if not item.remark or value_cells + 1 + cell_width(item.remark) > room:
+        # Half a remark says less than none.
+        return [*spans, fitted(item.value, room, item.role), Span(" ")]
     return [
         *spans,
-        Span(item.value, item.role),
-        Span(" "),
+        Span(f"{item.value} ", item.role),
         fitted(item.remark, room - value_cells - 1, Role.DIM),
+        Span(" "),
     ]
 
 

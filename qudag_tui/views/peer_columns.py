@@ -14,11 +14,12 @@ from qudag_tui.views.figures import cell_text, loss_role
 from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.latency import trend
 from qudag_tui.views.spans import Line, Role, Span, fitted
+from qudag_tui.views.text import UNKNOWN
 
 __all__ = ["Layout", "TableColumn", "columns_at", "layout_columns", "peer_row", "peers_head", "state_mark"]
 
 #: The inline histories: of round-trip times and of traffic. They are drawn, not sorted by.
-RTT_HISTORY, TRAFFIC_HISTORY = "rtt history", "traffic history"
+RTT_HISTORY, TRAFFIC_HISTORY = "history", "traffic"
 
 _WIDTHS = {
     Kind.SECONDS: 6,
@@ -30,7 +31,7 @@ _WIDTHS = {
     Kind.RATIO: 6,
 }
 _TEXT_WIDTHS = {
-    "name": 14,
+    "name": 12,
     "state": 12,
     "dir": 4,
     "method": 11,
@@ -41,13 +42,18 @@ _TEXT_WIDTHS = {
 }
 _LOSS_FIELDS = frozenset({"loss", "loss_all", "drop_in", "drop_out", "failed", "lost"})
 
+# These begin with one; nought is a node that does not know.
+_UNKNOWN_AT_ZERO = frozenset({"hops", "proto"})
+
 # What an operator wants first; the other fields follow in their own order.
 _NARROW = ("name", "state", "dir", "rtt", "p95", "loss", RTT_HISTORY, "in", "out", "p99", "jitter")
 _WIDE = ("name", "state", "dir", "rtt", "p95", "p99", "loss", RTT_HISTORY, "in", "out", TRAFFIC_HISTORY)
 WIDE_FROM = 110
 
-LEAST_HISTORY = 6
-MOST_HISTORY = 40
+# The cells of a history by the width of the table: enough to see a trend, then the more figures the better.
+_HISTORY_WIDTHS = ((170, 24), (WIDE_FROM, 16), (0, 7))
+MOST_HISTORY = 60
+MOST_NAME = 24
 GAP = 1
 
 
@@ -97,20 +103,22 @@ def layout_columns(width: int, skipped: int) -> Layout:
     keys = columns_at(width)
     skipped = max(0, min(skipped, len(keys) - 2))
     placed = [keys[0]]
-    used = _width(keys[0])
+    history = next(cells for least, cells in _HISTORY_WIDTHS if width >= least)
+    used = _width(keys[0], history)
     for key in keys[1 + skipped :]:
-        if used + GAP + _width(key) > width:
+        if used + GAP + _width(key, history) > width:
             break
         placed.append(key)
-        used += GAP + _width(key)
+        used += GAP + _width(key, history)
     spare = max(0, width - used)
-    widths = {key: _width(key) for key in placed}
-    for key in (RTT_HISTORY, TRAFFIC_HISTORY):
-        if key in widths:
-            more = min(spare, MOST_HISTORY - LEAST_HISTORY)
-            widths[key] += more
-            spare -= more
-    widths["name"] += min(spare, 10)
+    widths = {key: _width(key, history) for key in placed}
+    widths["name"] += (more := min(spare, 4))
+    spare -= more
+    if RTT_HISTORY in widths:
+        more = min(spare, MOST_HISTORY - history)
+        widths[RTT_HISTORY] += more
+        spare -= more
+    widths["name"] += min(spare, MOST_NAME - widths["name"])
     columns: list[TableColumn] = []
     left = 0
     for key in placed:
@@ -120,10 +128,10 @@ def layout_columns(width: int, skipped: int) -> Layout:
     return Layout(tuple(columns), before=skipped, after=len(keys) - skipped - len(placed))
 
 
-def _width(key: str) -> int:
+def _width(key: str, history: int) -> int:
     field = BY_KEY.get(key)
     if field is None:
-        return LEAST_HISTORY
+        return history
     # One cell beside the title for the sign of the order.
     return max(_TEXT_WIDTHS.get(key) or _WIDTHS[field.kind], len(field.title) + 1)
 
@@ -152,6 +160,8 @@ def peer_row(
             spans.append(Span(" " * GAP))
         if column.field is None:
             spans += _history(column, peers.ids[row], tracks, glyphs)
+        elif column.key == "state":
+            spans += _state(peers.text("state")[row], column.width, glyphs)
         else:
             spans.append(_cell(peers, row, column, column.field, at_unix_s, glyphs))
     return tuple(spans)
@@ -160,17 +170,21 @@ def peer_row(
 def _cell(
     peers: Peers, row: int, column: TableColumn, field: Field, at_unix_s: float, glyphs: Glyphs
 ) -> Span:
-    if field.key == "state":
-        mark, role = state_mark(peers.text("state")[row], glyphs)
-        return fitted(f"{mark} {peers.text('state')[row]}", column.width, role)
     value = peers.labels[row] if field.key == "name" else peers.value(field.column, row)
     text = cell_text(value, field.kind, at_unix_s)
     role = Role.TEXT
     if field.key in _LOSS_FIELDS and isinstance(value, (int, float)) and value > 0:
         role = loss_role(value) if field.kind is Kind.RATIO else Role.WARN
-    elif field.key == "name":
-        role = Role.STRONG
+    elif field.key in _UNKNOWN_AT_ZERO and value == 0:
+        text = UNKNOWN
     return fitted(text, column.width, role, right=_is_right(column))
+
+
+def _state(state: str, width: int, glyphs: Glyphs) -> list[Span]:
+    mark, role = state_mark(state, glyphs)
+    # What is as it should be is told in a low voice.
+    word = Role.DIM if role is Role.GOOD else role
+    return [Span(f"{mark} ", role), fitted(state, width - 2, word)]
 
 
 def _history(column: TableColumn, peer_id: str, tracks: Sequence[Track], glyphs: Glyphs) -> list[Span]:
@@ -179,7 +193,7 @@ def _history(column: TableColumn, peer_id: str, tracks: Sequence[Track], glyphs:
         return trend(beats, column.width, glyphs)
     values = [beat.bytes_per_s if beat is not None else None for beat in beats]
     top = max((value for value in values if value is not None), default=0.0)
-    return [Span(sparkline(values, column.width, top, glyphs), Role.INCOMING)]
+    return [Span(sparkline(values, column.width, top, glyphs), Role.TREND)]
 
 
 def state_mark(state: str, glyphs: Glyphs) -> tuple[str, Role]:

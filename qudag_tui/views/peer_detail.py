@@ -30,12 +30,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Link": ("state", "dir", "address", "agent", "alias", "up", "reconnects", "hops", "proto", "util"),
     "Round trip": ("last", "min", "avg", "rtt", "p95", "p99", "max", "jitter", "samples", "method"),
     "Loss": ("loss", "loss_all", "probes", "lost"),
-    "Traffic": ("in", "out", "in_msgs", "out_msgs", "received", "sent", "received_bytes", "sent_bytes"),
+    "Traffic": ("in", "out", "in_msgs", "out_msgs", "recv", "sent", "recv_bytes", "sent_bytes"),
     "Trouble": (
         "queue",
         "queue_bytes",
-        "unconfirmed",
-        "unconfirmed_bytes",
+        "unconf",
+        "unconf_bytes",
         "drop_out",
         "drop_in",
         "failed",
@@ -55,6 +55,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 TWO_COLUMNS_FROM = 100
 GAP = 3
 LABEL_WIDTH = 12
+#: The facts need no more; what is left is for the charts.
+MOST_FACTS = 60
 VALUE_WIDTH = 11
 CHART_HEIGHT = 5
 BINS = 8
@@ -73,7 +75,7 @@ def peer_detail(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> lis
     if detail is not None and detail.peer_id != peer_id:
         detail = None
     is_wide = width >= TWO_COLUMNS_FROM
-    left_width = (width - GAP) // 2 if is_wide else width
+    left_width = min(MOST_FACTS, (width - GAP) // 2) if is_wide else width
     right_width = width - GAP - left_width if is_wide else width
     facts = stacked(_group(state, peers, row, name, left_width, glyphs) for name in GROUPS)
     charts = stacked(
@@ -134,7 +136,7 @@ def _rtt_chart(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> list
     values = [beat.rtt_s if beat is not None else None for beat in beats]
     top = nice_top(values, 1e-5)
     lost = sum(beat.lost for beat in beats if beat is not None)
-    note = f"last {len(beats)} ticks, {lost} lost, scale {format_seconds(top, ascii_only=glyphs.is_ascii)}"
+    note = f"{len(beats)} ticks, {lost} lost, scale {format_seconds(top, ascii_only=glyphs.is_ascii)}"
     lines = [title("Round trip over time", note, width, glyphs)]
     lines += [(Span(text, Role.TREND),) for text in area(values, width, CHART_HEIGHT, top, glyphs)]
     if lost:
@@ -156,7 +158,7 @@ def _loss_line(beats: Sequence[Beat | None], width: int, glyphs: Glyphs) -> Line
 def _distribution(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> list[Line]:
     beats = peer_beats(state.seen.trail.tracks, peer_id, len(state.seen.trail.tracks))
     values = [beat.rtt_s for beat in beats if beat is not None and beat.rtt_s is not None]
-    lines = [title("Distribution", f"{len(values)} round trips seen here", width, glyphs)]
+    lines = [title("Distribution", f"{len(values)} seen here", width, glyphs)]
     bins = histogram(values, BINS)
     most = max((count for _, _, count in bins), default=0)
     bar_width = max(4, width - 26)
@@ -207,7 +209,7 @@ def _extra(detail: PeerDetail | None, width: int, glyphs: Glyphs) -> list[Line]:
     lines = [title("Also", "", width, glyphs)]
     for name, value in detail.extra.items():
         text = value if isinstance(value, str) else f"{value:,.6g}"
-        lines.append((fitted(name, 28, Role.DIM), Span(f" {text}")))
+        lines.append((fitted(name, 20, Role.DIM), Span(f" {text}")))
     return lines
 
 

@@ -22,11 +22,11 @@ def peers_bar(state: UiState, shown: int, layout: Layout, width: int, glyphs: Gl
     spans = [Span(count, Role.STRONG), Span("  sorted by ", Role.DIM), Span(f"{field.key} {arrow}")]
     if state.filter_text:
         spans += [Span("  "), Span(f" /{state.filter_text} ", Role.BANNER)]
-    right: list[Span] = []
-    if layout.before:
-        right.append(Span(f"{glyphs.more_left} {layout.before} ", Role.DIM))
-    if layout.after:
-        right.append(Span(f"{layout.after} more columns {glyphs.more_right}", Role.DIM))
+    right = [Span("times in ms", Role.DIM)]
+    if layout.before or layout.after:
+        before = f"{glyphs.more_left} {layout.before}" if layout.before else ""
+        after = f"{layout.after} {glyphs.more_right}" if layout.after else ""
+        right.append(Span(f"  {before:>4} more columns {after:<4}", Role.DIM))
     return spread(tuple(spans), tuple(right), width)
 
 

@@ -38,7 +38,7 @@ def throughput(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
     is_wide = box.width >= 100
     width = (box.width - GAP) // 2 if is_wide else box.width
     height = box.height - 1 if is_wide else (box.height - 1) // 2
-    is_small = height < 3
+    is_small = height < 5
     chart_width = max(0, width - 36) if is_small else width
     directions = _directions(state, chart_width, glyphs)
     bits = [value * 8 for one in directions for value in one.values if value is not None]
@@ -100,7 +100,7 @@ def _small(one: Direction, box: Box, top: float, glyphs: Glyphs) -> list[Line]:
     chart = area(one.values, max(0, box.width - 36), max(1, box.height), top, glyphs)
     lines: list[Line] = []
     for y, row in enumerate(chart):
-        head = _now(one) if y == 0 else _averages(one) if y == 1 else (Span(" " * 35),)
+        head = (_now(one), _averages(one), _peak(one))[y] if y < 3 else (Span(" " * 35),)
         lines.append((*head, Span(" "), Span(row, one.role)))
     return lines
 
@@ -123,12 +123,15 @@ def _large(one: Direction, box: Box, top: float, glyphs: Glyphs) -> list[Line]:
             Span("   60 s ", Role.DIM),
             Span(fit(_bits(one.rates.per_s_60), 9, right=True)),
         ]
-    peak: Line = ()
-    if one.peak is not None:
-        at = format_clock(one.peak.at_unix_s, utc=True)
-        peak = (Span(f"      peak {_bits(one.peak.per_s):>9} at {at}", Role.DIM),)
     rows = area(one.values, box.width, box.height - 2, top, glyphs)
-    return [tuple(figures), *[(Span(row, one.role),) for row in rows], peak]
+    return [tuple(figures), *[(Span(row, one.role),) for row in rows], _peak(one)]
+
+
+def _peak(one: Direction) -> Line:
+    if one.peak is None:
+        return (Span(" " * 35),)
+    at = format_clock(one.peak.at_unix_s, utc=True)
+    return (Span(fit(f"      {_bits(one.peak.per_s):>11} peak, {at}", 35), Role.DIM),)
 
 
 def _bits(bytes_per_s: float | None) -> str:

@@ -1,0 +1,44 @@
+"""The help page, over the screen it was asked from."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from qudag_tui.tui.keymap import ALL_KEYS, HELP, bindings, hints
+from qudag_tui.tui.widgets.page import Page
+from qudag_tui.views.help_page import help_page
+
+__all__ = ["HelpScreen"]
+
+
+class HelpPage(Page):
+    """Every key, the filter language, the fields, the signs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(HELP)]
+
+    def on_resize(self) -> None:
+        """Draw for the new width."""
+        groups = {name: hints(keys, self.monitor.own_keys) for name, keys in ALL_KEYS.items()}
+        self.show(help_page(groups, self.room, self.monitor.glyphs))
+
+    def action_close(self) -> None:
+        """Go back to where the question came from."""
+        self.app.pop_screen()
+
+
+class HelpScreen(Screen[None]):
+    """Opaque: what is below costs nothing while it is open."""
+
+    DEFAULT_CSS = "HelpScreen Page { padding: 1 2; height: 1fr; }"
+
+    def compose(self) -> ComposeResult:
+        """One page."""
+        yield HelpPage(id="help-page")
+
+    def on_mount(self) -> None:
+        """Give the keys to the page."""
+        self.query_one(HelpPage).focus()
