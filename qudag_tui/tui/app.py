@@ -114,7 +114,7 @@ class QudagTop(App[None]):
         self.kept_screen = ""
         self._clock = clock
         self._is_live = is_live
-        self._leaving = Leaving(self)
+        self.leaving = Leaving(self)
         self._draw_due = False
         self._drawn_mono_s = 0.0
         self._detail_mono_s = 0.0
@@ -147,7 +147,7 @@ class QudagTop(App[None]):
         await self._build(self.state.screen)
         self.run_worker(self._source.run(), name="client", group="client")
         if self._is_live:
-            self._leaving.listen()
+            self.leaving.listen()
             self.set_interval(HEARTBEAT_S, self._beat, name="heartbeat")
         self._draw()
 
@@ -215,7 +215,7 @@ class QudagTop(App[None]):
         self.dispatch(DetailArrived(detail))
 
     def _beat(self) -> None:
-        self._leaving.leave_if_terminal_is_gone()
+        self.leaving.leave_if_terminal_is_gone()
         now = self._clock()
         if now - self._drawn_mono_s > HEARTBEAT_S * 0.9:
             self.dispatch(TimePassed(now))

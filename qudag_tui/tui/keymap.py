@@ -13,7 +13,19 @@ from textual.binding import Binding
 
 from qudag_tui.views.help_page import Hint
 
-__all__ = ["ALL_KEYS", "DETAIL", "EVERYWHERE", "FILTER", "HELP", "LOG", "PEERS", "Key", "bindings", "hints"]
+__all__ = [
+    "ALL_KEYS",
+    "DETAIL",
+    "EVERYWHERE",
+    "FILTER",
+    "HELP",
+    "IDS",
+    "LOG",
+    "PEERS",
+    "Key",
+    "bindings",
+    "hints",
+]
 
 _SHOWN = {
     "question_mark": "?",
@@ -129,6 +141,10 @@ ALL_KEYS: dict[str, tuple[Key, ...]] = {
     "Event log": LOG,
     "Help": HELP,
 }
+
+
+#: Every binding by its id.
+IDS: dict[str, Key] = {key.id: key for keys in ALL_KEYS.values() for key in keys}
 
 
 def bindings(keys: Iterable[Key]) -> list[Binding]:

@@ -29,6 +29,7 @@ class Leaving:
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
+        self._timer: threading.Timer | None = None
 
     def listen(self) -> None:
         """Handle the signals; one that was ignored at the start (nohup) stays ignored."""
@@ -39,10 +40,15 @@ class Leaving:
 
     def leave(self, code: int) -> None:
         """End the app, its terminal restored; end the process if that hangs."""
-        timer = threading.Timer(PATIENCE_S, os._exit, (code,))
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(PATIENCE_S, os._exit, (code,))
+        self._timer.daemon = True
+        self._timer.start()
         self._app.exit(return_code=code)
+
+    def done(self) -> None:
+        """The app has ended in order."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def leave_if_terminal_is_gone(self) -> None:
         """End at once when the terminal has hung up and nobody said so: there is nothing to restore."""
