@@ -11,6 +11,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
+from textual.strip import Strip
 
 from qudag_tui.errors import QudagError
 from qudag_tui.model.answers import HISTORY_SERIES, read_detail, read_past
@@ -29,7 +30,7 @@ from qudag_tui.model.reduce import reduce
 from qudag_tui.model.state import PeerDetail, ScreenName, UiState
 from qudag_tui.model.trail import MAX_POINTS
 from qudag_tui.tui.commands import Commands, commands_of
-from qudag_tui.tui.keymap import DETAIL, EVERYWHERE, FILTER, PEERS, Key, bindings, hints
+from qudag_tui.tui.keymap import DETAIL, EVERYWHERE, FILTER, PEERS, bindings, hints
 from qudag_tui.tui.leaving import Leaving
 from qudag_tui.tui.source import Source, SourceFactory, events_of
 from qudag_tui.tui.theme import THEMES, Look, theme_named
@@ -267,10 +268,11 @@ class QudagTop(App[None]):
             current.draw(state)
 
     def _hints(self) -> list[Hint]:
-        keys: tuple[Key, ...] = EVERYWHERE
+        # However narrow the terminal: how to learn the rest, and how to leave.
+        keys = tuple(sorted(EVERYWHERE, key=lambda key: key.id not in {"help", "quit"}))
         if self.state.screen is ScreenName.PEERS and self._peers is not None:
             own = FILTER if self._peers.is_filtering else DETAIL if self._peers.is_detailed else PEERS
-            keys = own + EVERYWHERE
+            keys = own + keys
         return [hint for hint in hints(keys, self.own_keys) if hint.label]
 
     def on_resize(self) -> None:
@@ -364,9 +366,13 @@ class QudagTop(App[None]):
 
     def action_quit_keeping(self) -> None:
         """Leave, and leave this screen on the terminal."""
-        strips = self.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage] — as Textual's own screenshot does
-        self.kept_screen = "\n".join(strip.render(self.console) for strip in strips)
+        self.kept_screen = "\n".join(strip.render(self.console) for strip in self.strips())
         self.exit()
+
+    def strips(self) -> list[Strip]:
+        """The lines of the screen as they are now."""
+        # Private, but what Textual's own screenshot does.
+        return self.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
 
     def copy_id(self, peer_id: str) -> None:
         """Put a peer's id on the clipboard of the person's own terminal."""

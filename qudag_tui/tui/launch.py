@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 import threading
@@ -128,4 +129,5 @@ def _check_theme(name: str) -> None:
 
 
 def _import_app() -> None:
-    import qudag_tui.tui.app  # noqa: F401 — for its side effect: the import is done when it is needed
+    # What is imported now need not be when it is used.
+    importlib.import_module("qudag_tui.tui.app")

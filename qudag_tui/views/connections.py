@@ -85,7 +85,7 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
         # A propagation time is never shown without its error bound.
         Pair(
             "spread",
-            f"{seconds(spread.p95)} {glyphs.plus_minus}{bound}" if spread else UNKNOWN,
+            f"{seconds(spread.p95)}{glyphs.plus_minus}{bound}" if spread else UNKNOWN,
         ),
     ]
 

@@ -9,7 +9,7 @@ __all__ = ["ASCII", "UNICODE", "Glyphs"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
-    """One set of signs. Each is one cell wide.
+    """One set of signs. Each is one cell wide, but for ``plus_minus``, which has two.
 
     Attributes:
         levels: Heights of a sparkline cell, from nothing to the most.
@@ -60,7 +60,7 @@ UNICODE = Glyphs(
     lost="×",
     gap=" ",
     ellipsis="…",
-    plus_minus="±",
+    plus_minus=" ±",
     prompt="›",
     separator="│",
     levels=" ▁▂▃▄▅▆▇",

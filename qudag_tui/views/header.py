@@ -68,10 +68,10 @@ def _tabs(state: UiState, width: int, glyphs: Glyphs) -> Line:
     spans: list[Span] = [Span(" ")]
     for name, text in TABS.items():
         spans += [Span(f" {text} ", Role.CURRENT if name is state.screen else Role.TEXT), Span(" ")]
-    banner = _banner(state, glyphs)
+    room = width - line_width(tuple(spans)) - 1
+    banner = _banner(state, room, glyphs)
     if not banner:
-        room = min(MOST_ADDRESS, width - line_width(tuple(spans)) - 2)
-        banner = (Span(_end_of(state.link.address, room, glyphs), Role.DIM),)
+        banner = (Span(_end_of(state.link.address, min(MOST_ADDRESS, room), glyphs), Role.DIM),)
     return spread(tuple(spans), (*banner, Span(" ")), width)
 
 
@@ -93,7 +93,8 @@ def tab_at(x: int) -> ScreenName | None:
     return None
 
 
-def _banner(state: UiState, glyphs: Glyphs) -> Line:
+def _banner(state: UiState, room: int, glyphs: Glyphs) -> Line:
+    """What is special about the display just now; the reason of an outage yields to all else."""
     spans: list[Span] = []
     if state.is_paused:
         held = format_short_age(state.now_mono_s - state.paused_mono_s)
@@ -102,8 +103,9 @@ def _banner(state: UiState, glyphs: Glyphs) -> Line:
         return tuple(spans)
     if state.link.phase is LinkPhase.LOST:
         age = format_short_age(state.now_mono_s - state.live.arrived_mono_s)
-        text = f" {glyphs.trouble} figures {age} old: {state.link.reason}{_retry(state)} "
-        spans.append(Span(text, Role.ALARM))
+        text = f" {glyphs.trouble} figures {age} old{_retry(state)}: {state.link.reason}"
+        room -= line_width(tuple(spans)) + 1
+        spans.append(Span(f"{text if len(text) <= room else fit(text, room)} ", Role.ALARM))
     elif state.is_stale:
         age = format_short_age(state.now_mono_s - state.live.arrived_mono_s)
         spans.append(Span(f" {glyphs.caution} no news for {age} ", Role.ALARM))
@@ -114,7 +116,7 @@ def _retry(state: UiState) -> str:
     if state.link.retry_mono_s is None:
         return ""
     left = state.link.retry_mono_s - state.now_mono_s
-    return f"; again in {left:.0f}s" if left >= 1 else "; trying again"
+    return f", again in {left:.0f}s" if left >= 1 else ", trying again"
 
 
 def waiting_page(state: UiState, width: int, glyphs: Glyphs) -> list[Line]:
@@ -125,18 +127,9 @@ def waiting_page(state: UiState, width: int, glyphs: Glyphs) -> list[Line]:
             (Span(f"{glyphs.trouble} no node answers yet", Role.BAD), Span(f"  {waited}", Role.DIM)),
             (),
             (Span(fit(state.link.reason, width).rstrip()),),
-            (Span(f"The monitor goes on trying{_retry(state)}.  q quits.", Role.DIM),),
+            (Span(f"The monitor goes on by itself{_retry(state)}. q quits.", Role.DIM),),
         ]
-    return [
-        (
-            Span(
-                f"Connecting to {state.link.address} …"
-                if not glyphs.is_ascii
-                else f"Connecting to {state.link.address}",
-                Role.DIM,
-            ),
-        )
-    ]
+    return [(Span(f"Connecting to {state.link.address}", Role.DIM),)]
 
 
 def too_small(width: int, height: int) -> list[Line]:

@@ -137,7 +137,7 @@ def _rtt_chart(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> list
     top = nice_top(values, 1e-5)
     lost = sum(beat.lost for beat in beats if beat is not None)
     note = f"{len(beats)} ticks, {lost} lost, scale {format_seconds(top, ascii_only=glyphs.is_ascii)}"
-    lines = [title("Round trip over time", note, width, glyphs)]
+    lines = [title("History", note, width, glyphs)]
     lines += [(Span(text, Role.TREND),) for text in area(values, width, CHART_HEIGHT, top, glyphs)]
     if lost:
         lines.append(_loss_line(beats, width, glyphs))

@@ -71,16 +71,16 @@ class EventPanel(Panel, can_focus=True):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 — Textual's name
         super().__init__(self._draw_log, id=id)
-        self._skipped = 0
+        self.skipped = 0
         self._newest: object = None
 
     def _draw_log(self, state: UiState, box: Box, glyphs: Glyphs) -> Sequence[Line]:
         log = state.seen.events
-        if self._skipped and self._newest in log:
-            self._skipped += log.index(self._newest)
+        if self.skipped and self._newest in log:
+            self.skipped += log.index(self._newest)
         self._newest = log[0] if log else None
-        self._skipped = max(0, min(self._skipped, len(log) - box.height + 1))
-        return draw_events(state, box, glyphs, self._skipped, has_keys=self.has_focus)
+        self.skipped = max(0, min(self.skipped, len(log) - box.height + 1))
+        return draw_events(state, box, glyphs, self.skipped, has_keys=self.has_focus)
 
     def on_focus(self) -> None:
         """Say that the arrows scroll here now."""
@@ -92,7 +92,7 @@ class EventPanel(Panel, can_focus=True):
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines, towards older events when positive."""
-        self._skipped = max(0, self._skipped + lines)
+        self.skipped = max(0, self.skipped + lines)
         self.draw(self.monitor.state)
 
     def action_page(self, pages: int) -> None:
@@ -101,7 +101,7 @@ class EventPanel(Panel, can_focus=True):
 
     def action_newest(self) -> None:
         """Go to the newest event."""
-        self.action_scroll(-self._skipped)
+        self.action_scroll(-self.skipped)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Towards older events."""

@@ -43,7 +43,7 @@ class PeerTable(ScrollView, can_focus=True):
         super().__init__(id="peer-table")
         self.order: Sequence[int] = ()
         self.layout_now: Layout = layout_columns(80, 0)
-        self._peers = Peers()
+        self.peers = Peers()
         self._place = 0
         self._skipped = 0
         self._head: Line = ()
@@ -65,8 +65,8 @@ class PeerTable(ScrollView, can_focus=True):
     def draw(self, state: UiState) -> None:
         """Arrange the rows of this state and repaint the lines that changed."""
         sample = state.seen.sample
-        self._peers = sample.peers if sample is not None else Peers()
-        self.order = arrange(self._peers, state.sort, state.wanted, state.node_unix_s)
+        self.peers = sample.peers if sample is not None else Peers()
+        self.order = arrange(self.peers, state.sort, state.wanted, state.node_unix_s)
         size = Size(self.size.width, len(self.order) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
@@ -75,7 +75,7 @@ class PeerTable(ScrollView, can_focus=True):
 
     def _place_of(self, peer_id: str | None) -> int:
         """The place of the selection in the order; a peer that is not shown leaves it where it was."""
-        row = self._peers.index_of(peer_id)
+        row = self.peers.index_of(peer_id)
         if row is not None and row in self.order:
             return self.order.index(row)
         return max(0, min(self._place, len(self.order) - 1))
@@ -89,7 +89,7 @@ class PeerTable(ScrollView, can_focus=True):
         self._skipped = self.layout_now.before
         head = peers_head(self.layout_now, state.sort, glyphs)
         lines = [
-            peer_row(self._peers, row, self.layout_now, state.seen.trail.tracks, state.node_unix_s, glyphs)
+            peer_row(self.peers, row, self.layout_now, state.seen.trail.tracks, state.node_unix_s, glyphs)
             for row in self.order[top : top + region.height - 1]
         ]
         cursor = self._place - top
@@ -135,7 +135,7 @@ class PeerTable(ScrollView, can_focus=True):
     @property
     def selected(self) -> str | None:
         """The id of the peer under the cursor."""
-        return self._peers.ids[self.order[self._place]] if self.order else None
+        return self.peers.ids[self.order[self._place]] if self.order else None
 
     def select(self, place: int) -> None:
         """Put the cursor on a row, within the table."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from textual.pilot import Pilot
 
 from qudag_node.wire import PeerRows
 from qudag_tui.client.updates import ConnectionStatus, EventsArrived, LinkState, Snapshot, Update
@@ -79,8 +83,6 @@ class FrozenSource:
 
 
 def slots_of(count: int) -> Any:
-    from array import array
-
     return array("I", range(count))
 
 
@@ -89,6 +91,7 @@ class FrozenTop(QudagTop):
 
     def __init__(self, *, theme: str = "dark", glyphs: Glyphs = UNICODE, **more: Any) -> None:
         self.now = 1000.0
+        self.has_ended = False
         self.sources: list[FrozenSource] = []
 
         def connect(deliver: Callable[[Update], None]) -> FrozenSource:
@@ -96,6 +99,11 @@ class FrozenTop(QudagTop):
             return self.sources[0]
 
         super().__init__(connect, theme=theme, glyphs=glyphs, clock=lambda: self.now, is_live=False, **more)
+
+    def exit(self, *args: Any, **kwargs: Any) -> None:
+        """End, and let the test see it."""
+        self.has_ended = True
+        super().exit(*args, **kwargs)
 
     @property
     def source(self) -> FrozenSource:
@@ -108,3 +116,21 @@ class FrozenTop(QudagTop):
         for behind in range(ticks - 1, -1, -1):
             self.now += 1.0
             self.source.sample(600 - behind, count)
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until everything that was asked for is drawn."""
+    await pilot.pause()
+    await pilot.wait_for_scheduled_animations()
+    await pilot.pause()
+
+
+def text_of(app: FrozenTop) -> str:
+    """What the terminal would show."""
+    return "\n".join(strip.text.rstrip() for strip in app.strips())
+
+
+def picture_of(app: FrozenTop) -> str:
+    """The screen as SVG, without the number that Textual draws by lot."""
+    svg = app.export_screenshot(title=app.title, simplify=True)
+    return re.sub(r"\bterminal-\d+-", "terminal-", svg)
