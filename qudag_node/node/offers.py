@@ -57,9 +57,13 @@ class NodeOffers:
 
     # Figures
 
-    def statistics(self) -> Document:
-        """Return the statistics as of now."""
-        return self._figures.document()
+    def statistics(self, *, max_age_s: float = 0.0) -> Document:
+        """Return the statistics, not older than that."""
+        return self._figures.document(max_age_s=max_age_s)
+
+    def forget_statistics(self) -> None:
+        """Return none from before this moment any more."""
+        self._figures.forget_document()
 
     def delta(self, before: Document, after: Document) -> Document:
         """Return what changed between two documents."""

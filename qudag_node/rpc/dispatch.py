@@ -20,7 +20,7 @@ from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.params import Params
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.framing import Request, Response, encode
-from qudag_node.wire.methods import METHODS
+from qudag_node.wire.methods import METHODS, Role
 
 __all__ = ["Dispatcher", "encode_error"]
 
@@ -42,14 +42,16 @@ class Dispatcher:
     ) -> bytes | Coroutine[object, object, bytes]:
         """Return the response's bytes, or what will, for a method that has to wait and may."""
         try:
-            result = self._handler(request, caller)(self._node, Params(request.params), caller)
+            handler = self._handler(request, caller)
+            result = handler(self._node, Params(request.params), caller)
             if not isinstance(result, Coroutine):
+                self._settle(request)
                 return encode(Response(request.id, None, result))
             if not may_wait:
                 result.close()
                 busy = RpcError(ErrorCode.BUSY, "too many calls are waiting", "wait for their answers")
                 return encode_error(request.id, busy)
-            return _when_done(request, result)
+            return self._when_done(request, result)
         except Exception as exc:  # noqa: BLE001  # the boundary between a client and the node
             return _failure(request, exc)
 
@@ -72,19 +74,24 @@ class Dispatcher:
             )
         return handler
 
+    async def _when_done(self, request: Request, result: Coroutine[object, object, Document]) -> bytes:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                document = await result
+        except Exception as exc:  # noqa: BLE001  # the boundary between a client and the node
+            return _failure(request, exc)
+        self._settle(request)
+        return encode(Response(request.id, None, document))
+
+    def _settle(self, request: Request) -> None:
+        """Who changed something is to see it in the next statistics."""
+        if METHODS[request.method].role is not Role.VIEWER:
+            self._node.forget_statistics()
+
 
 def encode_error(id_: int, error: RpcError) -> bytes:
     """Return the bytes of an error response."""
     return encode(Response(id_, error.to_wire(), None))
-
-
-async def _when_done(request: Request, result: Coroutine[object, object, Document]) -> bytes:
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
-            document = await result
-    except Exception as exc:  # noqa: BLE001  # the boundary between a client and the node
-        return _failure(request, exc)
-    return encode(Response(request.id, None, document))
 
 
 def _failure(request: Request, exc: Exception) -> bytes:

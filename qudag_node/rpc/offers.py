@@ -31,8 +31,12 @@ Document = Mapping[str, object]
 class OffersStatistics(Protocol):
     """Everything at one instant."""
 
-    def statistics(self) -> Document:
-        """Return the statistics as of now; the maps in it are never changed afterwards."""
+    def statistics(self, *, max_age_s: float = 0.0) -> Document:
+        """Return the statistics, not older than that; the maps in it are never changed afterwards."""
+        ...
+
+    def forget_statistics(self) -> None:
+        """Give nobody statistics from before this moment any more: a call has changed something."""
         ...
 
     def delta(self, before: Document, after: Document) -> Document:

@@ -31,12 +31,16 @@ class FixedNode:
         self.lines: list[str] = []
         self.calls: list[tuple[str, tuple[object, ...]]] = []
         self.tick = 0
+        self.forgotten = 0
         self.payload = b""
         self.submitted = asyncio.Event()
 
-    def statistics(self) -> Document:
+    def statistics(self, *, max_age_s: float = 0.0) -> Document:
         self.tick += 1
         return {**self.document, "tick": self.tick, "payload": self.payload}
+
+    def forget_statistics(self) -> None:
+        self.forgotten += 1
 
     def delta(self, before: Document, after: Document) -> Document:
         return {"sections": {key: value for key, value in after.items() if before.get(key) != value}}

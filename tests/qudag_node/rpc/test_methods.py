@@ -72,6 +72,17 @@ async def test_stats_can_be_cut_to_sections(tmp_path: Path) -> None:
             await client.call("stats", sections=["nodes"])
 
 
+async def test_who_changed_something_sees_it_in_the_next_statistics(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, connected(served, "unix") as client:
+        await client.opened()
+        await client.call("stats")
+        await client.call("peers")
+        assert served.node.forgotten == 0
+        await client.call("submit", payloads=[b"x"])
+        await client.call("peer.add", address="192.0.2.1:1")
+        assert served.node.forgotten == 2
+
+
 @pytest.mark.parametrize(
     ("method", "params", "code", "words"),
     [
