@@ -338,9 +338,8 @@ class Supervisor:
     async def _quiesce(self, timeout_s: float) -> dict[str, Any]:
         async with self._busy:
             await self._load.stop()
-            await self._survey.hold(held=True)
         slowest_s = max((each.delay_s + each.jitter_s for each in self._impairments.values()), default=0.0)
-        totals = await self._survey.settle(timeout_s, lost_after_s=_RETRANSMIT_S + 4 * slowest_s)
+        totals = await self._survey.quiesce(timeout_s, lost_after_s=_RETRANSMIT_S + 4 * slowest_s)
         return {
             "schema": SCHEMA,
             "settled": all(each.verdict != "different" and each.queued == 0 for each in totals),

@@ -26,6 +26,8 @@ __all__ = ["Survey"]
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.02
+#: What only load brings about.
+_LOAD_KINDS = frozenset({"data"})
 #: A node that takes longer hangs, or was stopped by a signal; it counts as not there.
 _ANSWER_S = 5.0
 
@@ -53,18 +55,31 @@ class Survey:
         self._sent_before: dict[Direction, ByType] = {}
         self._received_before: dict[Direction, ByType] = {}
 
-    async def settle(self, timeout_s: float, *, lost_after_s: float) -> list[DirectionTotals]:
-        """Read until every direction is at rest and accounted for, or the time is over.
+    async def quiesce(self, timeout_s: float, *, lost_after_s: float) -> list[DirectionTotals]:
+        """Wait until the load is through, hold the nodes, and wait until nothing moves.
+
+        The load first, so that what a node asks last, when it is held, confirms all of it.
+        """
+        began_s = asyncio.get_running_loop().time()
+        await self.settle(timeout_s / 2, lost_after_s=lost_after_s, kinds=_LOAD_KINDS)
+        await self.hold(held=True)
+        rest_s = timeout_s - (asyncio.get_running_loop().time() - began_s)
+        return await self.settle(rest_s, lost_after_s=lost_after_s)
+
+    async def settle(
+        self, timeout_s: float, *, lost_after_s: float, kinds: frozenset[str] | None = None
+    ) -> list[DirectionTotals]:
+        """Read until every direction is at rest and accounted for, or the time is over; see only ``kinds``.
 
         Only what both sides agree on is accounted for at once. A difference that the sender knows of may
         still be on its way, so it must stay the same for ``lost_after_s`` before it is taken as final.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        first, second = await self._read(), await self._read()
+        first, second = await self._read(kinds), await self._read(kinds)
         rest: dict[Direction, tuple[Count | None, float]] = {}
         while True:
-            third = await self._read()
+            third = await self._read(kinds)
             now_s = loop.time()
             found = [self._compare(direction, (first, second, third)) for direction in self._directions]
             first, second = second, third
@@ -113,13 +128,13 @@ class Survey:
             received_before=self._received_before.get(direction, {}),
         )
 
-    async def _read(self) -> dict[NodeName, NodeReading]:
+    async def _read(self, kinds: frozenset[str] | None = None) -> dict[NodeName, NodeReading]:
         """One reading of every node that answers."""
         names = [name for name, node in self._nodes.items() if node.is_running and node.rpc]
-        readings = await asyncio.gather(*(self._read_node(name) for name in names))
+        readings = await asyncio.gather(*(self._read_node(name, kinds) for name in names))
         return {name: reading for name, reading in zip(names, readings, strict=True) if reading is not None}
 
-    async def _read_node(self, name: NodeName) -> NodeReading | None:
+    async def _read_node(self, name: NodeName, kinds: frozenset[str] | None) -> NodeReading | None:
         neighbours = self._neighbours[name]
         try:
             async with asyncio.timeout(_ANSWER_S), NodeSession(self._nodes[name].rpc) as session:
@@ -128,7 +143,8 @@ class Survey:
         except (OSError, LabError):
             return None
         return {
-            other: PeerReading.from_answer(answer) for other, answer in zip(neighbours, answers, strict=True)
+            other: PeerReading.from_answer(answer, kinds)
+            for other, answer in zip(neighbours, answers, strict=True)
         }
 
 

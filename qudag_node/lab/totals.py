@@ -56,9 +56,12 @@ class PeerReading:
     unconfirmed: Count = Count()
 
     @classmethod
-    def from_answer(cls, answer: Mapping[str, Any]) -> Self:
-        """Read a node's answer to ``peer``."""
-        row, by_type = answer["row"], answer["by_type"]
+    def from_answer(cls, answer: Mapping[str, Any], kinds: frozenset[str] | None = None) -> Self:
+        """Read a node's answer to ``peer``; only ``kinds`` of messages, if given."""
+        row = answer["row"]
+        by_type = {
+            kind: counts for kind, counts in answer["by_type"].items() if kinds is None or kind in kinds
+        }
         return cls(
             sent={kind: Count(each["sent"], each["sent_bytes"]) for kind, each in by_type.items()},
             received={

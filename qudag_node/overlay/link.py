@@ -257,6 +257,12 @@ class Link(asyncio.BufferedProtocol):
             return None
         return cast("socket.socket | None", self._transport.get_extra_info("socket"))
 
+    def ping(self) -> None:
+        """Ask how the other end is, and what it has received."""
+        ping = self.pings.ping(self._clock.monotonic_ns()) if self.is_up else None
+        if ping is not None and self.send(FrameType.PING, encode_ping(ping), self._clock.monotonic()):
+            self._collector.probe_sent(self.peer)
+
     def leave(self, reason: GoodbyeReason, text: str = "") -> None:
         """Part in order: say why, read what is on its way, close when the other end has.
 
@@ -483,9 +489,7 @@ class Link(asyncio.BufferedProtocol):
         if silent_s > config.dead_peer_timeout_s:
             self.abort(PeerTimeoutError(f"nothing received for {silent_s:.1f} s"))
             return
-        ping = self.pings.ping(now_mono_ns)
-        if ping is not None and self.send(FrameType.PING, encode_ping(ping), now_mono_s):
-            self._collector.probe_sent(self.peer)
+        self.ping()
 
     def _count_lost(self, pings: int) -> None:
         for _ in range(pings):

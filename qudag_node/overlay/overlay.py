@@ -395,7 +395,10 @@ class Overlay:
         return peer_id
 
     def hold(self, *, held: bool) -> None:
-        """Send nothing of our own accord, or go on; see ``Pace``."""
+        """Send nothing of our own accord, or go on; see ``Pace``. One last ping has all confirmed."""
+        if held and not self._pace.is_held:
+            for link in self.links():
+                link.ping()
         self._pace.hold(held=held)
 
     # Messages
