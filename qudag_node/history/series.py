@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
-from typing import Any
+from functools import cache
+from math import nan
+from typing import Any, get_args, get_type_hints
 
 from qudag_node.metrics.statistics import ConnectionStatistics, NetworkStatistics, Rates
 
@@ -83,7 +85,7 @@ def fold_of(name: str) -> Fold:
 
 
 def numbers_of(statistics: NetworkStatistics) -> Iterator[tuple[str, float]]:
-    """Yield the name and value of every series that has a value now, peers aside."""
+    """Yield the name and value of every series, peers aside; NaN for what is not known now."""
     return _walk(statistics, "")
 
 
@@ -93,14 +95,35 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, float]]:
             yield path, float(value)
     elif isinstance(value, Rates):
         for window, rate in (("1s", value.per_s_1), ("10s", value.per_s_10), ("60s", value.per_s_60)):
-            if rate is not None:
-                yield f"{path}.{window}", rate
+            yield f"{path}.{window}", nan if rate is None else rate
     elif is_dataclass(value):
         shorter = _SHORTER if isinstance(value, ConnectionStatistics) else {}
-        for field in fields(value):
-            if field.name not in _LEFT_OUT:
-                name = shorter.get(field.name, field.name)
-                yield from _walk(getattr(value, field.name), f"{path}.{name}" if path else name)
+        tree: Any = type(value)
+        for name, kind in _fields(tree):
+            inner, inner_path = getattr(value, name), _join(path, shorter.get(name, name))
+            yield from _unknown(kind, inner_path) if inner is None else _walk(inner, inner_path)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _walk(inner, f"{path}.{key}")
+
+
+def _unknown(kind: Any, path: str) -> Iterator[tuple[str, float]]:
+    """Yield the series of a field that is None now, by its type: a chart may ask for them already."""
+    for each in get_args(kind) or (kind,):
+        if each in (int, float):
+            yield path, nan
+        elif is_dataclass(each):
+            tree: Any = each
+            for name, inner in _fields(tree):
+                yield from _unknown(inner, _join(path, name))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the names and types of a dataclass's fields that may be series."""
+    types = get_type_hints(kind)
+    return tuple((field.name, types[field.name]) for field in fields(kind) if field.name not in _LEFT_OUT)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,21 @@ def test_columns_of_which_many_rows_changed_are_sent_whole() -> None:
     found = change(BASE, dict.fromkeys(BASE, 2))
     assert "table" not in found
     assert "messages_sent" in found["whole"]  # type: ignore[operator]
+
+
+def test_columns_that_each_change_elsewhere_are_sent_whole_when_they_touch_many_rows() -> None:
+    before = peer_table(BASE)
+    numbers = dict(before.numbers)
+    for part, name in enumerate(("messages_sent", "messages_received", "bytes_sent", "bytes_received")):
+        values = numbers[name].astype(np.uint64)
+        values[part * 10 : part * 10 + 10] += np.uint64(1)
+        numbers[name] = values
+    after = dataclasses.replace(before, numbers=numbers)
+    trees = [dataclasses.replace(NOTHING_KNOWN, peers=peers) for peers in (before, after)]
+    found = delta(*map(to_document, trees))["peers"]
+    assert isinstance(found, dict)
+    assert set(found) == {"whole"}
+    assert applied(*trees).to_json() == to_json(to_document(trees[1]))
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_the_top_level_keys_are_the_agreed_ones_in_their_order() -> None:
     assert tree["messages"]["sent_rate"] == {"1s": 12.0, "10s": 11.5, "60s": 11.25}
 
 
+def test_numbers_of_numpy_travel_as_plain_ones() -> None:
+    statistics = dataclasses.replace(
+        NOTHING_KNOWN,
+        protocol_versions={"1": np.int64(3)},  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]
+        test_traffic=dataclasses.replace(NOTHING_KNOWN.test_traffic, sent=np.uint32(4)),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    )
+    tree = through_the_wire(statistics)
+    assert (tree["protocol_versions"], tree["test_traffic"]["sent"]) == ({"1": 3}, 4)
+
+
 def test_what_is_not_known_is_none_and_never_zero() -> None:
     tree = through_the_wire(NOTHING_KNOWN)
     assert tree["bandwidth"]["utilization_ratio"] is None

@@ -2,6 +2,7 @@
 
 import math
 import struct
+import sys
 from array import array
 
 import pytest
@@ -34,6 +35,16 @@ def test_numbers_are_little_endian_on_the_wire(type_: str) -> None:
 def test_a_missing_float_is_nan() -> None:
     (value,) = unpack_column(pack_column("f4", array("f", [math.nan])))
     assert math.isnan(value)
+
+
+def test_a_big_endian_machine_swaps_on_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = array("I", [1, 0x01020304])
+    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
+    column = pack_column("u4", values)
+    swapped = array("I", values)
+    swapped.byteswap()
+    assert column["bin"] == swapped.tobytes()
+    assert unpack_column(column) == values
 
 
 @pytest.mark.parametrize("values", [array("f"), array("b"), array("l")])
