@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before Textual or Rich is imported anywhere: they read these once.
 for _name in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "TEXTUAL_FILTERS", "LINES", "COLUMNS"):
@@ -13,6 +14,12 @@ for _name in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "TEXTUAL_FILTERS", "LI
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 for _name in [name for name in os.environ if name.startswith("QUDAG_")]:
     del os.environ[_name]
+
+# The same examples in every run, and no verdict that depends on how busy the machine is.
+settings.register_profile(
+    "house", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 REPO = Path(__file__).resolve().parents[1]
 

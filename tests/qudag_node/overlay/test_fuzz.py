@@ -91,7 +91,7 @@ class Target:
                         assert fault.cause
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     frames=st.lists(st.tuples(st.sampled_from(FrameType), st.binary(max_size=300)), max_size=8),
     garbage=st.binary(max_size=64),

@@ -227,7 +227,7 @@ pairs = st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")).filter(
 acts = st.tuples(pairs, st.booleans(), st.floats(0.0, 3.0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(history=st.lists(acts, max_size=25), rtts_ms=st.lists(st.integers(1, 200), min_size=30, max_size=30))
 def test_whatever_happened_all_maps_agree_with_the_network_in_the_end(
     history: list[tuple[list[str], bool, float]], rtts_ms: list[int]
