@@ -127,6 +127,13 @@ class Dialer:
                 target.task.cancel()
         return removed
 
+    def stop(self) -> None:
+        """Dial nobody any more."""
+        self._tasks = None
+        for target in self.targets:
+            if target.task is not None:
+                target.task.cancel()
+
     def wake(self, peer_id: PeerId) -> None:
         """Dial a peer now rather than after its wait."""
         for target in self.targets:

@@ -9,6 +9,7 @@ from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.admission import Admission
 from qudag_node.overlay.events import EventKind, EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
+from qudag_node.overlay.outlet import DROPPED_AT_END
 from qudag_node.overlay.peertable import PeerTable
 
 __all__ = ["Gauges"]
@@ -66,7 +67,7 @@ class Gauges:
         dropped = dict(self._collector.totals().dropped_by_cause)
         for cause, count in dropped.items():
             news = count - self._dropped.get(cause, 0)
-            if news:
+            if news and cause != DROPPED_AT_END:
                 plural = "s" if news > 1 else ""
                 self._events.add_quietly(EventKind.QUEUE_DROP, cause, f"{news} message{plural} dropped")
         self._dropped = dropped

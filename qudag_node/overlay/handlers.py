@@ -10,49 +10,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.clock import Clock
-from qudag_node.overlay.discovery import PeerBook, decode_peers, encode_tell
-from qudag_node.overlay.flood import Flood, Refusal
+from qudag_node.overlay.discovery import decode_peers, encode_tell
+from qudag_node.overlay.flood import Refusal
 from qudag_node.overlay.frames import FRAME_NAMES, FrameType, RemoteFault, encode_frame
 from qudag_node.overlay.inbox import FULL, Inbox, Received
 from qudag_node.overlay.link import Link
-from qudag_node.overlay.linkstate import LinkState
 from qudag_node.overlay.lsdb import Outcome
 from qudag_node.overlay.neighbours import Neighbours
-from qudag_node.overlay.routed import Deliver, Drop, Forward, ProbeResult, RoutedMessage, Router
-from qudag_node.overlay.seen import SeenCache
+from qudag_node.overlay.parts import Parts
+from qudag_node.overlay.routed import Deliver, Drop, DropCause, Forward, ProbeResult, RoutedMessage
 from qudag_node.overlay.vertices import Vertex, vertex_id
 
-__all__ = ["Handlers", "Parts"]
+__all__ = ["Handlers"]
 
 # How long frames are handled before the event loop gets its turn; one more signature may come on top.
 _SLICE_S = 0.002
 
 #: What became of a frame: None for processed, else the cause of its being dropped.
 _Fate: TypeAlias = str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The decisions, made without I/O.
-
-    Attributes:
-        relays: Whether this node passes on what is not its own.
-        exchanges: Whether it tells and learns addresses.
-    """
-
-    flood: Flood
-    seen: SeenCache
-    link_state: LinkState
-    router: Router
-    book: PeerBook
-    relays: bool
-    exchanges: bool
 
 
 class Handlers:
@@ -235,6 +215,8 @@ class Handlers:
         decision = self._parts.router.receive(payload, came_from, self._clock.monotonic())
         match decision:
             case Forward(next_hop, forwarded):
+                if next_hop not in self._neighbours:
+                    return DropCause.NO_ROUTE
                 frame = encode_frame(FrameType.ROUTED, forwarded)
                 self._neighbours.send(next_hop, FrameType.ROUTED, frame, read_mono_s)
                 return None

@@ -17,16 +17,12 @@ import asyncio
 import os
 import random
 import socket
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, cast
+from typing import cast
 
-from qudag_node.config import OverlayConfig
 from qudag_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
-from qudag_node.metrics import MetricsCollector, PeerHandle
-from qudag_node.overlay.clock import Clock
+from qudag_node.metrics import PeerHandle
 from qudag_node.overlay.faults import LinkRefusedError
 from qudag_node.overlay.frames import (
     FRAME_NAMES,
@@ -48,18 +44,17 @@ from qudag_node.overlay.frames import (
     encode_seed,
 )
 from qudag_node.overlay.handshake import LinkTerms, Role
-from qudag_node.overlay.hello import LocalEnd
 from qudag_node.overlay.linkkeys import LinkKeys, derive_link_keys
+from qudag_node.overlay.linkowner import LinkSettings
 from qudag_node.overlay.opening import Opening, explain_goodbye
 from qudag_node.overlay.outlet import Outlet
-from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.ping import PingTracker
 from qudag_node.overlay.queue import QueueLimits, SendQueue
 from qudag_node.overlay.ratelimit import PeerRateLimiter, RateLimits
 from qudag_node.overlay.tls import TlsChannel
 from qudag_node.peerid import PeerId
 
-__all__ = ["Link", "LinkOwner", "LinkPhase", "LinkSettings"]
+__all__ = ["Link", "LinkPhase"]
 
 # How long a goodbye may take to be answered before the socket is closed anyway.
 _LEAVE_TIMEOUT_S = 2.0
@@ -92,69 +87,6 @@ class LinkPhase(Enum):
 
 # Phases in which frames are decoded.
 _DECODING = frozenset({LinkPhase.UP, LinkPhase.LEAVING})
-
-
-class LinkOwner(Protocol):
-    """Who decides about links and handles what they bring. No method may block or raise, except as said."""
-
-    def accept(self, link: Link) -> None:
-        """Somebody dialled; begin the handshake, or raise a ``LinkRefusedError``."""
-        ...
-
-    def admit(self, link: Link, peer_id: PeerId) -> None:
-        """Somebody proved who they are, or we are about to; go on, or raise a ``LinkRefusedError``."""
-        ...
-
-    def link_up(self, link: Link) -> PeerHandle:
-        """The link stands; return what its messages are recorded under."""
-        ...
-
-    def link_ready(self, link: Link) -> None:
-        """Messages can be sent from now on."""
-        ...
-
-    def take_frame(self, link: Link, kind: FrameType, payload: bytes, now_mono_s: float) -> None:
-        """Handle or queue one received frame.
-
-        Raises:
-            RemoteFault: No correct node sends this; the link is closed.
-        """
-        ...
-
-    def link_measured(self, link: Link, rtt_s: float) -> None:
-        """A ping was answered."""
-        ...
-
-    def link_failed(self, link: Link, error: PeerError) -> None:
-        """The link never came up."""
-        ...
-
-    def link_down(self, link: Link, error: PeerError | None) -> None:
-        """No further message will be sent. ``error`` is None when both ends parted in order."""
-        ...
-
-    def link_closed(self, link: Link) -> None:
-        """The socket is gone; nothing is recorded under the peer by this link any more."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkSettings:
-    """What all links of a node share.
-
-    Attributes:
-        read_buffer: Bytes are read here and copied out before anything else runs, so one is enough.
-    """
-
-    me: LocalEnd
-    server_tls: ssl.SSLContext
-    client_tls: ssl.SSLContext
-    config: OverlayConfig
-    collector: MetricsCollector
-    clock: Clock
-    owner: LinkOwner
-    read_buffer: memoryview
-    pace: Pace = field(default_factory=Pace)
 
 
 class Link(asyncio.BufferedProtocol):

@@ -1,5 +1,9 @@
 """The network as the rest of the node sees it: start, stop, peers, links, messages, the map.
 
+    Listeners, Connector ──> Link ──> Switchboard ──> Handlers ──> gossip's decisions (Parts)
+    Dialer, Finder ──────────┘           │                └──> Neighbours ──> Link
+    Membership (bans, pins, aliases)     └──> Admission, PeerTable, Routing
+
 Everything that runs is a named task in one group; ``wait`` ends when one of them fails, with its error.
 """
 
@@ -9,54 +13,40 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
-from random import Random
 
 from qudag_node.config import OverlayConfig
-from qudag_node.errors import (
-    ConfigError,
-    NotFoundError,
-    PeerError,
-    PeerTimeoutError,
-    PeerUnreachableError,
-    PortInUseError,
-)
+from qudag_node.errors import PeerUnreachableError
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.admission import Admission
-from qudag_node.overlay.aliases import ALIASES_FILE_NAME, Aliases
-from qudag_node.overlay.bans import BAN_FILE_NAME, Ban, Bans
+from qudag_node.overlay.bans import Ban
 from qudag_node.overlay.certificate import certificate_of, client_context, server_context
 from qudag_node.overlay.clock import Clock
-from qudag_node.overlay.dialer import PEERS_FILE_NAME, Dialer, Target, read_added_peers
-from qudag_node.overlay.discovery import PeerBook
-from qudag_node.overlay.endpoints import Endpoint, PeerEndpoint, parse_endpoint, parse_peer
-from qudag_node.overlay.events import EventKind, EventLog
-from qudag_node.overlay.faults import DuplicateLinkError, LinkIdentityError, LinkRefusedError, cause_of
+from qudag_node.overlay.connector import Connector
+from qudag_node.overlay.dialer import PEERS_FILE_NAME, Dialer, read_added_peers
+from qudag_node.overlay.endpoints import PeerEndpoint, parse_endpoint, parse_peer
+from qudag_node.overlay.events import EventLog
+from qudag_node.overlay.faults import DuplicateLinkError
 from qudag_node.overlay.finder import Finder
-from qudag_node.overlay.flood import Flood
 from qudag_node.overlay.frames import FrameType, GoodbyeReason, encode_frame
 from qudag_node.overlay.gauges import Gauges
-from qudag_node.overlay.handlers import Handlers, Parts
+from qudag_node.overlay.handlers import Handlers
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.hello import LocalEnd
-from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.inbox import Inbox
-from qudag_node.overlay.link import Link, LinkSettings
-from qudag_node.overlay.linkstate import LinkState, LinkStateConfig, MapNode
-from qudag_node.overlay.lsdb import DatabaseLimits
+from qudag_node.overlay.link import Link
+from qudag_node.overlay.linkowner import LinkSettings
+from qudag_node.overlay.linkstate import MapNode
+from qudag_node.overlay.listeners import Listeners
+from qudag_node.overlay.membership import Membership
 from qudag_node.overlay.neighbours import Neighbours
 from qudag_node.overlay.pace import Pace
+from qudag_node.overlay.parts import LocalNode, make_parts
 from qudag_node.overlay.paths import MapLink
-from qudag_node.overlay.peertable import Peer, PeerState, PeerTable
-from qudag_node.overlay.pins import PIN_FILE_NAME, Pins
-from qudag_node.overlay.routed import Drop, ProbeResult, RoutedMessage, Router
-from qudag_node.overlay.routing import ROUTING_FILE_NAME, Routing, read_sequence
-from qudag_node.overlay.seen import SeenCache
-from qudag_node.overlay.signing import Signer, Verifier
+from qudag_node.overlay.peertable import Peer, PeerTable
+from qudag_node.overlay.routed import Drop, ProbeResult, RoutedMessage
+from qudag_node.overlay.routing import Routing
+from qudag_node.overlay.sequence import ROUTING_FILE_NAME, SequenceFile
 from qudag_node.overlay.switchboard import Switchboard
-from qudag_node.overlay.text import clean_text
 from qudag_node.overlay.vertices import Vertex
 from qudag_node.peerid import PeerId, peer_id_of, public_key_of
 
@@ -67,24 +57,10 @@ _HOUSEKEEPING_S = 1.0
 _FORGET_AFTER_S = 600.0
 _DRAIN_TIMEOUT_S = 1.0
 _CLOSE_TIMEOUT_S = 3.0
+# One read gives at most so many frames to handle at once: a thousand of the smallest, about 5 ms.
 _READ_BUFFER_BYTES = 32 * 1024
 # Signing 32 vertices takes about 2 ms.
 _SUBMIT_SLICE = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalNode:
-    """Who this node is.
-
-    Attributes:
-        directory: Where bans, pins and added peers are kept; None to keep them in memory.
-    """
-
-    identity: Identity
-    name: str
-    network: str
-    agent: str
-    directory: Path | None = None
 
 
 class Overlay:
@@ -98,8 +74,8 @@ class Overlay:
         events: Takes what happens.
 
     Attributes:
-        on_vertex: Called with every vertex that others made, once; it must neither block nor raise.
         on_message: Called with every routed message that reaches this node: its sender and its body.
+        on_vertex: Called with every vertex that others made, once; it must neither block nor raise.
     """
 
     def __init__(
@@ -115,13 +91,11 @@ class Overlay:
         Raises:
             DataDirectoryError: A file of it is damaged.
         """
-        self.on_vertex: Callable[[Vertex], None] = lambda _: None
         self.on_message: Callable[[PeerId, bytes], None] = lambda _sender, _body: None
-        self._config, self._node, self._collector = config, node, collector
-        self._clock, self._events = clock, events
-        self._bans = Bans(self._file(BAN_FILE_NAME))
-        self._pins = Pins(self._file(PIN_FILE_NAME))
-        self._aliases = Aliases(self._file(ALIASES_FILE_NAME))
+        self.on_vertex: Callable[[Vertex], None] = lambda _vertex: None
+        self._config, self._node, self._collector, self._clock = config, node, collector, clock
+        self._pace = Pace()
+        self._listeners = Listeners()
         self._table = PeerTable(collector, own_id=self.peer_id, limit=config.max_known_peers)
         self._admission = Admission(
             self.peer_id,
@@ -130,12 +104,13 @@ class Overlay:
             max_pending=config.max_pending_links,
             settle_s=config.handshake_timeout_s,
         )
-        self._pace = Pace()
+        self._membership = Membership(node, self._admission, self._table, events, clock)
         self._neighbours = Neighbours(exchange_interval_s=config.exchange_interval_s)
         self._gauges = Gauges(collector, self._admission, self._table, events, limit=config.max_links)
-        parts = _parts_of(config, node, clock, self._file(ROUTING_FILE_NAME))
-        inbox = Inbox(max_messages=config.receive_queue_messages, max_bytes=config.send_queue_bytes)
+        sequence = SequenceFile(node.file(ROUTING_FILE_NAME))
+        parts = make_parts(config, node, clock, sequence=sequence.sequence)
         self._link_state, self._router = parts.link_state, parts.router
+        inbox = Inbox(max_messages=config.receive_queue_messages, max_bytes=config.send_queue_bytes)
         self._handlers = Handlers(parts, self._neighbours, inbox, collector, clock)
         self._routing = Routing(
             config=config,
@@ -146,17 +121,17 @@ class Overlay:
             collector=collector,
             clock=clock,
             events=events,
-            path=self._file(ROUTING_FILE_NAME),
+            file=sequence,
             pace=self._pace,
         )
         self._handlers.on_map = self._routing.wake
         self._handlers.on_probe = self._routing.take_probe
-        self._handlers.on_vertex = self._deliver_vertex
-        self._handlers.on_message = self._deliver
+        self._handlers.on_message = self._take_message
+        self._handlers.on_vertex = self._take_vertex
         self._switchboard = Switchboard(
             admission=self._admission,
             table=self._table,
-            bans=self._bans,
+            bans=self._membership.bans,
             neighbours=self._neighbours,
             handlers=self._handlers,
             routing=self._routing,
@@ -166,26 +141,25 @@ class Overlay:
             events=events,
         )
         self._dialer = Dialer(
-            dial=self._dial,
+            dial=self._connect,
             link_to=self._admission.link_to,
-            watcher=self,
+            watcher=self._membership,
             reconnect_min_s=config.reconnect_min_s,
             reconnect_max_s=config.reconnect_max_s,
-            path=self._file(PEERS_FILE_NAME),
+            path=node.file(PEERS_FILE_NAME),
         )
         self._finder = Finder(
             config=config,
             book=parts.book,
             neighbours=self._neighbours,
-            dial=self._dial,
+            dial=self._connect,
             is_wanted=self._is_wanted,
             clock=clock,
             pace=self._pace,
         )
-        self._settings: LinkSettings | None = None
-        self._servers: list[asyncio.Server] = []
+        self._connector: Connector | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._restore()
+        self._restore_targets()
 
     # Life
 
@@ -196,27 +170,10 @@ class Overlay:
             PortInUseError: An address to listen on is taken, or is not of this machine.
         """
         for text in self._config.listen:
-            await self._bind(parse_endpoint(text))
-        identity = self._node.identity
-        self._settings = LinkSettings(
-            me=LocalEnd(
-                identity=identity,
-                network=self._node.network,
-                agent=self._node.agent,
-                certificate=certificate_of(identity),
-                listen=next(iter(self.advertised_addresses), ""),
-            ),
-            server_tls=server_context(identity),
-            client_tls=client_context(),
-            config=self._config,
-            collector=self._collector,
-            clock=self._clock,
-            owner=self._switchboard,
-            read_buffer=memoryview(bytearray(_READ_BUFFER_BYTES)),
-            pace=self._pace,
-        )
-        for server in self._servers:
-            await self._serve(server)
+            await self._listeners.bind(parse_endpoint(text), self._new_incoming)
+        settings = self._link_settings()
+        self._connector = Connector(settings, self._admission, self._membership.bans, self._membership.pins)
+        await self._listeners.serve()
         self._runner = asyncio.create_task(self._run(), name="overlay")
 
     async def wait(self) -> None:
@@ -226,28 +183,36 @@ class Overlay:
             ExceptionGroup: One of its tasks failed; the others have been ended.
         """
         if self._runner is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(self._runner)
+            await asyncio.wait([self._runner])
+            if not self._runner.cancelled():
+                self._runner.result()
 
     async def stop(self) -> None:
-        """Say goodbye, close everything, end every task. Takes at most about 4 s."""
-        self._stop_listening()
-        if self._runner is None:
-            return
+        """Say goodbye, read what is on its way, close everything, end every task. Takes 4 s at most.
+
+        Raises:
+            ExceptionGroup: One of its tasks had failed.
+        """
+        self._listeners.close()
         runner, self._runner = self._runner, None
+        if runner is None or self._connector is None:
+            return
+        self._connector.is_closed = True
+        self._dialer.stop()
         await self._routing.leave()
-        await self._until(lambda: all(len(link.queue) == 0 for link in self._admission), _DRAIN_TIMEOUT_S)
-        runner.cancel()
+        await self._until(lambda: not any(len(link.queue) for link in self._admission), _DRAIN_TIMEOUT_S)
         links = [*self._admission, *self._admission.opening()]
         for link in links:
             link.leave(GoodbyeReason.STOPPING)
-        await self._until(lambda: all(link.is_closed for link in links), _CLOSE_TIMEOUT_S)
+        await self._until(
+            lambda: not len(self._handlers.inbox) and all(link.is_closed for link in links), _CLOSE_TIMEOUT_S
+        )
         for link in links:
             link.abort(PeerUnreachableError("this node is stopping"))
+        await self._until(lambda: all(link.is_closed for link in links), _DRAIN_TIMEOUT_S)
+        runner.cancel()
         with suppress(asyncio.CancelledError):
             await runner
-        for server in self._servers:
-            await server.wait_closed()
 
     # What the node asks
 
@@ -259,8 +224,7 @@ class Overlay:
     @property
     def listen_addresses(self) -> tuple[str, ...]:
         """Where links are accepted, with the ports that were free where 0 was asked for."""
-        sockets = [sock for server in self._servers for sock in server.sockets]
-        return tuple(str(Endpoint(*sock.getsockname()[:2])) for sock in sockets)
+        return tuple(map(str, self._listeners.endpoints))
 
     @property
     def advertised_addresses(self) -> tuple[str, ...]:
@@ -277,7 +241,7 @@ class Overlay:
 
     def bans(self) -> list[Ban]:
         """Return the bans that hold."""
-        return self._bans.active(self._clock.time())
+        return self._membership.bans.active(self._clock.time())
 
     def topology(self) -> tuple[list[MapNode], list[MapLink]]:
         """Return the nodes and links of the map, ourselves first."""
@@ -309,90 +273,32 @@ class Overlay:
             PeerError: There will be no link.
         """
         try:
-            link = await self._dial(parse_peer(address))
+            link = await self._connect(parse_peer(address))
         except DuplicateLinkError as exc:
             return exc.peer_id
-        return link.peer_id or self.peer_id
+        if link.peer_id is None:
+            raise PeerUnreachableError(f"{address}: the link has ended")
+        return link.peer_id
 
     def add(self, address: str) -> bool:
-        """Keep a link to [PEERID@]HOST:PORT from now on, over restarts; return whether that is news.
-
-        Raises:
-            ConfigError: It is no address.
-            PeerRefusedError: There are as many as may be.
-            DataDirectoryError: It cannot be written down; it holds until the node stops.
-        """
-        peer = parse_peer(address)
-        if not self._dialer.add(peer, is_added=True):
-            return False
-        self._dialer.save()
-        self._events.add(EventKind.PEER_ADDED, str(peer.endpoint), "a link to it is kept from now on")
-        return True
+        """Keep a link to an address from now on; see ``Membership.add``."""
+        return self._membership.add(self._dialer, address)
 
     def remove(self, text: str) -> None:
-        """Keep no link to a peer any more, and close the present one. It may still dial us: ban it for that.
-
-        Raises:
-            NotFoundError, AmbiguousError: See ``resolve``.
-            DataDirectoryError: It cannot be written down; it holds until the node stops.
-        """
-        peer_id, endpoint = self._target_of(text)
-        removed = self._dialer.remove(peer_id=peer_id, endpoint=endpoint)
-        for target in removed:
-            self._pins.unpin(target.peer.endpoint)
-        self._dialer.save()
-        link = None if peer_id is None else self._admission.link_to(peer_id)
-        if link is not None:
-            link.leave(GoodbyeReason.REMOVED)
-        self._events.add(EventKind.PEER_REMOVED, text, "no link to it is kept any more")
+        """Keep no link to a peer any more; see ``Membership.remove``."""
+        self._membership.remove(self._dialer, text)
 
     def ban(self, text: str, *, duration_s: float | None = None, reason: str = "") -> Ban:
-        """Refuse a peer, or every peer of an IP address, and close its links.
-
-        Raises:
-            NotFoundError, AmbiguousError: See ``resolve``.
-            DataDirectoryError: It cannot be written down; it holds until the node stops.
-        """
-        subject = self._subject_of(text)
-        ban = self._bans.ban(subject, reason, now_unix_s=self._clock.time(), duration_s=duration_s)
-        for link in self.links():
-            if subject in {link.peer_id, link.remote[0]}:
-                link.leave(GoodbyeReason.BANNED, reason)
-        self._show_ban(subject, PeerState.BANNED)
-        until = "for good" if duration_s is None else f"for {duration_s:g} s"
-        self._events.add(EventKind.BANNED, subject, f"{until}{f': {clean_text(reason)}' if reason else ''}")
-        return ban
+        """Refuse a peer or an IP address; see ``Membership.ban``."""
+        return self._membership.ban(text, duration_s=duration_s, reason=reason)
 
     def unban(self, text: str) -> None:
-        """Lift a ban.
-
-        Raises:
-            NotFoundError: Nothing of that name is banned.
-        """
-        try:
-            subject = self._subject_of(text)
-        except NotFoundError:
-            subject = text
-        if not self._bans.unban(subject, now_unix_s=self._clock.time()):
-            raise NotFoundError(f"{text!r} is not banned")
-        self._show_ban(subject, PeerState.KNOWN)
-        self._dialer.wake(PeerId(subject))
-        self._events.add(EventKind.UNBANNED, subject, "may link again")
+        """Lift a ban; see ``Membership.unban``."""
+        self._membership.unban(self._dialer, text)
 
     def alias(self, text: str, alias: str) -> PeerId:
-        """Call a peer something; an empty alias takes it away.
-
-        Raises:
-            NotFoundError, AmbiguousError: See ``resolve``.
-            PeerRefusedError: It is no name, or another peer's.
-        """
-        peer_id = self.resolve(text)
-        self._aliases.set(peer_id, alias)
-        peer = self._table.get(peer_id)
-        if peer is not None:
-            peer.alias = alias
-            self._table.publish(peer)
-        return peer_id
+        """Call a peer something; see ``Membership.alias``."""
+        return self._membership.alias(text, alias)
 
     def hold(self, *, held: bool) -> None:
         """Send nothing of our own accord, or go on; see ``Pace``. One last ping has all confirmed."""
@@ -442,34 +348,19 @@ class Overlay:
         """
         return await self._routing.probe(public_key_of(peer_id))
 
-    # What the dialer tells
-
-    def dial_began(self, target: Target) -> None:
-        """Show that a peer is being dialled."""
-        self._show_dialling(target, PeerState.CONNECTING)
-
-    def dial_failed(self, target: Target, error: PeerError, wait_s: float) -> None:
-        """Show that a peer could not be linked to."""
-        self._show_dialling(target, PeerState.BACKOFF)
-        subject = str(target.peer.endpoint)
-        if isinstance(error, LinkIdentityError):
-            self._events.add_quietly(EventKind.IDENTITY_CHANGED, subject, str(error))
-        else:
-            self._events.add_quietly(EventKind.DIAL_FAILED, subject, f"{error}; again in {wait_s:.1f} s")
-
     # Inside
 
     async def _run(self) -> None:
+        loops: dict[str, Coroutine[None, None, None]] = {
+            "frames": self._handlers.run(),
+            "routing": self._routing.run(),
+            "routed probes": self._routing.run_probes(),
+            "housekeeping": self._keep_house(),
+        }
+        if self._config.discovery:
+            loops["ask for peers"] = self._finder.ask()
+            loops["find peers"] = self._finder.run()
         async with asyncio.TaskGroup() as tasks:
-            loops: dict[str, Coroutine[None, None, None]] = {
-                "frames": self._handlers.run(),
-                "routing": self._routing.run(),
-                "routed probes": self._routing.run_probes(),
-                "housekeeping": self._keep_house(),
-            }
-            if self._config.discovery:
-                loops["ask for peers"] = self._finder.ask()
-                loops["find peers"] = self._finder.run()
             for name, loop in loops.items():
                 tasks.create_task(loop, name=name)
             self._dialer.start(tasks)
@@ -483,220 +374,65 @@ class Overlay:
             needed = {target.peer_id for target in self._dialer.targets if target.peer_id is not None}
             self._table.forget_unseen(now_mono_s - _FORGET_AFTER_S, now_mono_s, needed=needed)
 
-    async def _bind(self, endpoint: Endpoint) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            server = await loop.create_server(
-                self._new_incoming, endpoint.host, endpoint.port, start_serving=False, backlog=512
-            )
-        except OSError as exc:
-            self._stop_listening()
-            raise _cannot_listen(endpoint, exc) from exc
-        self._servers.append(server)
-
-    async def _serve(self, server: asyncio.Server) -> None:
-        endpoint = Endpoint(*server.sockets[0].getsockname()[:2])
-        try:
-            await server.start_serving()
-        except OSError as exc:  # two may bind a port, but not both listen
-            self._stop_listening()
-            raise _cannot_listen(endpoint, exc) from exc
-
-    def _stop_listening(self) -> None:
-        for server in self._servers:
-            server.close()
+    def _link_settings(self) -> LinkSettings:
+        identity = self._node.identity
+        return LinkSettings(
+            me=LocalEnd(
+                identity=identity,
+                network=self._node.network,
+                agent=self._node.agent,
+                certificate=certificate_of(identity),
+                listen=next(iter(self.advertised_addresses), ""),
+            ),
+            server_tls=server_context(identity),
+            client_tls=client_context(),
+            config=self._config,
+            collector=self._collector,
+            clock=self._clock,
+            owner=self._switchboard,
+            read_buffer=memoryview(bytearray(_READ_BUFFER_BYTES)),
+            pace=self._pace,
+        )
 
     def _new_incoming(self) -> Link:
-        return Link(self._link_settings, Role.SERVER)
+        return Link(self._started().settings, Role.SERVER)
 
-    @property
-    def _link_settings(self) -> LinkSettings:
-        if self._settings is None:
+    async def _connect(self, peer: PeerEndpoint) -> Link:
+        return await self._started().dial(peer)
+
+    def _started(self) -> Connector:
+        if self._connector is None:
             raise RuntimeError("the overlay has not been started")
-        return self._settings
-
-    async def _dial(self, peer: PeerEndpoint) -> Link:
-        """Make one link.
-
-        Raises:
-            DuplicateLinkError: Another one is kept.
-            PeerError: Anything else.
-        """
-        pinned = None if peer.peer_id is not None else self._pins.find(peer.endpoint)
-        expected = peer.peer_id or pinned
-        for subject in (expected, peer.endpoint.host):
-            if subject is not None and self._bans.find(subject, self._clock.time()):
-                raise LinkRefusedError(GoodbyeReason.BANNED, f"{subject} is banned")
-        link = await self._connect(peer.endpoint, expected)
-        try:
-            await link.opened
-        except asyncio.CancelledError:
-            link.abort(PeerUnreachableError("given up"))
-            raise
-        except LinkRefusedError as exc:
-            if exc.reason is not GoodbyeReason.DUPLICATE or link.peer_id is None:
-                raise
-            self._pin(peer, link.peer_id)
-            raise DuplicateLinkError(link.peer_id) from exc
-        except LinkIdentityError as exc:
-            if pinned is None or exc.found is None:
-                raise
-            where = self._pins.path or "known_peers"
-            raise LinkIdentityError(
-                "identity_changed",
-                f"was {pinned}, is now {exc.found}; if that is meant, remove its line from {where}",
-                found=exc.found,
-            ) from exc
-        if link.peer_id is not None:
-            self._pin(peer, link.peer_id)
-        return link
-
-    async def _connect(self, endpoint: Endpoint, expected: PeerId | None) -> Link:
-        link = Link(self._link_settings, Role.CLIENT, expected=expected)
-        loop, timeout_s = asyncio.get_running_loop(), self._config.handshake_timeout_s
-        self._admission.dialling(link)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await loop.create_connection(
-                    lambda: link, endpoint.host, endpoint.port, happy_eyeballs_delay=0.25
-                )
-        except TimeoutError as exc:
-            self._admission.closed(link)
-            error: PeerError = PeerTimeoutError(f"no TCP connection within {timeout_s:g} s")
-            self._collector.connection_failed(cause_of(error))
-            raise error from exc
-        except OSError as exc:
-            self._admission.closed(link)
-            error = PeerUnreachableError(exc.strerror or str(exc))
-            self._collector.connection_failed(cause_of(error))
-            raise error from exc
-        except BaseException:
-            self._admission.closed(link)
-            raise
-        return link
-
-    def _pin(self, peer: PeerEndpoint, peer_id: PeerId) -> None:
-        """Remember who was met first where nobody was named."""
-        if peer.peer_id is None:
-            self._pins.pin(peer.endpoint, peer_id)
+        return self._connector
 
     def _is_wanted(self, key: bytes) -> bool:
         peer_id = peer_id_of(key)
         return (
             peer_id != self.peer_id
-            and self._bans.find(peer_id, self._clock.time()) is None
+            and self._membership.bans.find(peer_id, self._clock.time()) is None
             and not any(target.peer_id == peer_id for target in self._dialer.targets)
         )
 
     def _is_congested(self) -> bool:
         """Whether no neighbour could take another vertex; without neighbours there is nothing in the way."""
         links = self.links()
-        limit = self._config.send_queue_messages
-        return bool(links) and all(len(link.queue) >= limit for link in links)
+        return bool(links) and all(len(link.queue) >= self._config.send_queue_messages for link in links)
 
-    def _deliver_vertex(self, vertex: Vertex) -> None:
-        self.on_vertex(vertex)
-
-    def _deliver(self, message: RoutedMessage) -> None:
+    def _take_message(self, message: RoutedMessage) -> None:
         self.on_message(peer_id_of(message.source), message.body)
 
-    def _target_of(self, text: str) -> tuple[PeerId | None, Endpoint | None]:
-        """Return the peer or address that a link is kept to."""
-        try:
-            peer_id: PeerId | None = self.resolve(text)
-        except NotFoundError:
-            peer_id = None
-        endpoint: Endpoint | None = None
-        with suppress(ConfigError):
-            endpoint = parse_peer(text).endpoint
-        if peer_id is None and not any(target.peer.endpoint == endpoint for target in self._dialer.targets):
-            raise NotFoundError(f"no peer is known as {text!r}; run: qudag peer list")
-        return peer_id, endpoint
+    def _take_vertex(self, vertex: Vertex) -> None:
+        self.on_vertex(vertex)
 
-    def _subject_of(self, text: str) -> str:
-        """Return the PeerId or IP address that is to be banned."""
-        try:
-            return str(ip_address(text))
-        except ValueError:
-            pass
-        try:
-            return self.resolve(text)
-        except NotFoundError:
-            with suppress(ValueError):
-                public_key_of(text)
-                return text
-            raise
-
-    def _show_ban(self, subject: str, state: PeerState) -> None:
-        peer = self._table.get(PeerId(subject))
-        if peer is not None and peer.state is not PeerState.CONNECTED:
-            peer.state = state
-            self._table.publish(peer)
-
-    def _show_dialling(self, target: Target, state: PeerState) -> None:
-        if target.peer_id is None:
-            return
-        peer = self._table.open(target.peer_id, self._clock.monotonic())
-        if peer is not None and peer.state not in {PeerState.CONNECTED, PeerState.BANNED}:
-            peer.state = state
-            peer.note_endpoint(target.peer.endpoint)
-            self._table.publish(peer)
-
-    def _restore(self) -> None:
-        """Open what the configuration and the last run name."""
+    def _restore_targets(self) -> None:
+        """Keep links to the peers that the configuration and the last run name."""
         for text in self._config.peers:
             self._dialer.add(parse_peer(text), is_added=False)
-        path = self._file(PEERS_FILE_NAME)
+        path = self._node.file(PEERS_FILE_NAME)
         for added in [] if path is None else read_added_peers(path):
             self._dialer.add(added, is_added=True)
-        now_mono_s = self._clock.monotonic()
-        for peer_id, alias in self._aliases.items():
-            peer = self._table.open(peer_id, now_mono_s)
-            if peer is not None:
-                peer.alias = alias
-                self._table.publish(peer)
-
-    def _file(self, name: str) -> Path | None:
-        return None if self._node.directory is None else self._node.directory / name
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
         deadline_mono_s = self._clock.monotonic() + timeout_s
         while not condition() and self._clock.monotonic() < deadline_mono_s:  # noqa: ASYNC110  # many ends
             await asyncio.sleep(0.01)
-
-
-def _cannot_listen(endpoint: Endpoint, exc: OSError) -> PortInUseError:
-    return PortInUseError(f"{endpoint}: cannot listen there ({exc.strerror or exc}); choose another --listen")
-
-
-def _parts_of(config: OverlayConfig, node: LocalNode, clock: Clock, routing_file: Path | None) -> Parts:
-    now_mono_s = clock.monotonic()
-    signer, verifier = Signer(node.identity.private_key, node.network), Verifier(node.network)
-    seen = SeenCache(config.seen_vertices, ttl_s=config.seen_ttl_s, now_mono_s=now_mono_s)
-    link_state = LinkState(
-        signer,
-        verifier,
-        LinkStateConfig(
-            name=node.name,
-            renew_interval_s=config.advert_interval_s,
-            is_leaf=not config.share_links,
-            limits=DatabaseLimits(origins=config.max_origins),
-        ),
-        sequence=0 if routing_file is None else read_sequence(routing_file),
-        rng=Random(),
-        now_mono_s=now_mono_s,
-    )
-
-    def next_hop(destination: bytes) -> bytes | None:
-        route = link_state.route(destination)
-        return None if route is None else route.next_hop
-
-    return Parts(
-        flood=Flood(signer, verifier, seen),
-        seen=seen,
-        link_state=link_state,
-        router=Router(signer, verifier, next_hop, relays=config.share_links, max_relays=config.max_hops),
-        book=PeerBook(node.identity.public_key, config.max_known_peers),
-        relays=config.share_links,
-        exchanges=config.discovery,
-    )

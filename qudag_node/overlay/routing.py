@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 
 from qudag_node.config import OverlayConfig
-from qudag_node.errors import DataDirectoryError, PeerTimeoutError, PeerUnreachableError
+from qudag_node.errors import PeerTimeoutError, PeerUnreachableError
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.events import EventKind, EventLog
@@ -25,17 +23,11 @@ from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.peertable import PeerTable
 from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
 from qudag_node.overlay.routed import Drop, ProbeResult, Router
-from qudag_node.overlay.storage import read_json, write_json
+from qudag_node.overlay.sequence import SequenceFile
 from qudag_node.peerid import peer_id_of
 
-__all__ = ["ROUTING_FILE_NAME", "Routing", "read_sequence"]
+__all__ = ["Routing"]
 
-_log = logging.getLogger(__name__)
-
-ROUTING_FILE_NAME = "routing.json"
-
-_SCHEMA = "qudag.routing/1"
-_SAVE_INTERVAL_S = 10.0
 # How soon the peer table follows the map, and how often when nothing has changed.
 _FOLLOW_S = 0.25
 _FOLLOW_ANYHOW_S = 30.0
@@ -49,21 +41,6 @@ _EVENT_BY_CHANGE: Mapping[ReachabilityKind, tuple[EventKind, str]] = {
     ReachabilityKind.PARTITION: (EventKind.PARTITION, "can no longer be reached"),
     ReachabilityKind.HEALED: (EventKind.HEALED, "can be reached again"),
 }
-
-
-def read_sequence(path: Path) -> int:
-    """Return the sequence of the last advert before the restart, 0 when there is none.
-
-    Raises:
-        DataDirectoryError: The file is not what was written.
-    """
-    match read_json(path):
-        case None:
-            return 0
-        case {"schema": str(schema), "advert_sequence": int(sequence)} if schema == _SCHEMA:
-            return sequence
-        case _:
-            raise DataDirectoryError(f"{path}: is not a routing state; remove it")
 
 
 class Routing:
@@ -80,7 +57,7 @@ class Routing:
         collector: MetricsCollector,
         clock: Clock,
         events: EventLog,
-        path: Path | None,
+        file: SequenceFile,
         pace: Pace,
     ) -> None:
         self._pace = pace
@@ -92,9 +69,7 @@ class Routing:
         self._collector = collector
         self._clock = clock
         self._events = events
-        self._path = path
-        self._saved = (link_state.sequence, 0.0)
-        self._saving = asyncio.Lock()
+        self._file = file
         self._wake = asyncio.Event()
         self._is_leaving = False
         self._answers: dict[bytes, asyncio.Future[ProbeResult]] = {}
@@ -146,7 +121,7 @@ class Routing:
         while not self._is_leaving:
             await self._pace.goes_on()
             self._tick()
-            await self._save()
+            await self._file.save(self._link_state.sequence, self._clock.monotonic())
             wait_s = max(self._link_state.due_mono_s - self._clock.monotonic(), 0.005)
             try:
                 async with asyncio.timeout(wait_s):
@@ -192,7 +167,7 @@ class Routing:
         self._is_leaving = True
         payload = self._link_state.leave(self._clock.time_ns() // 1_000_000)
         self._flood_advert(payload)
-        await self._save(at_once=True)
+        await self._file.save(self._link_state.sequence, self._clock.monotonic(), at_once=True)
 
     def _tick(self) -> None:
         now_mono_s = self._clock.monotonic()
@@ -230,27 +205,6 @@ class Routing:
             if (peer.name, peer.hops) != (node.name, hops):
                 peer.name, peer.hops = node.name, hops
                 self._table.publish(peer)
-
-    async def _save(self, *, at_once: bool = False) -> None:
-        sequence, now_mono_s = self._link_state.sequence, self._clock.monotonic()
-        saved, saved_mono_s = self._saved
-        if self._path is None or sequence == saved:
-            return
-        if not at_once and now_mono_s - saved_mono_s < _SAVE_INTERVAL_S:
-            return
-        self._saved = sequence, now_mono_s
-        async with self._saving:
-            await self._write(sequence)
-
-    async def _write(self, sequence: int) -> None:
-        path = self._path
-        if path is None:
-            return
-        try:
-            await asyncio.to_thread(write_json, path, {"schema": _SCHEMA, "advert_sequence": sequence})
-        except DataDirectoryError as exc:
-            # The wall clock carries the sequence over the restart; the file only helps where that goes back.
-            _log.warning("%s", exc)
 
     def _next_to_probe(self) -> list[bytes]:
         nodes = self._link_state.nodes()

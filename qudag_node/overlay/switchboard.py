@@ -65,6 +65,7 @@ class Switchboard:
 
     def admit(self, link: Link, peer_id: PeerId) -> None:
         """Let a peer in that has proven itself, or go on to prove ourselves to it."""
+        self._refuse_banned(link.remote[0])
         self._refuse_banned(peer_id)
         now_mono_s = self._clock.monotonic()
         losers = self._admission.admit(link, peer_id, now_mono_s)

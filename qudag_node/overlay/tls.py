@@ -1,7 +1,7 @@
 """TLS 1.3 as a transformation of bytes: no socket, no clock. Whoever owns the socket moves the bytes.
 
 asyncio's own TLS layer keeps 256 KiB of buffers for each connection and does not tell when written bytes
-have left the process; this one keeps what OpenSSL itself needs (docs/decisions/0003-small-tls-buffers.md).
+have left the process; this one keeps what OpenSSL itself needs (docs/decisions/0005-small-tls-buffers.md).
 """
 
 from __future__ import annotations

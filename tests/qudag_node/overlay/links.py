@@ -16,7 +16,8 @@ from qudag_node.overlay.frames import FRAME_NAMES, FrameType
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.hello import LocalEnd
 from qudag_node.overlay.identity import Identity
-from qudag_node.overlay.link import Link, LinkSettings
+from qudag_node.overlay.link import Link
+from qudag_node.overlay.linkowner import LinkSettings
 from qudag_node.peerid import PeerId
 
 NETWORK = "testnet"

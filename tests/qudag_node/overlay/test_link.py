@@ -149,8 +149,8 @@ async def test_a_peer_that_falls_silent_is_noticed() -> None:
         error = await link.down
         assert isinstance(error, PeerTimeoutError)
         assert cause_of(error) == "timeout"
-        lost = one.collector.tallies.probes_lost[link.peer.slot]
-        assert 0 < lost <= one.collector.tallies.probes_sent[link.peer.slot]
+        sent, lost = one.collector.tallies.probes[link.peer.slot]
+        assert 0 < lost <= sent
 
 
 async def test_a_server_that_is_somebody_else_is_refused_before_anything_is_said() -> None:
@@ -280,3 +280,40 @@ async def test_a_link_cut_at_any_point_of_its_opening_fails_at_the_server_once()
                 plain.sendall(client[1].read()[:cut])
             await asyncio.sleep(0)
         await until(lambda: len(other.owner.failures) == 5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_bytes_on_an_open_link_end_it_in_order_and_hold_no_memory(seed: int) -> None:
+    rng = random.Random(seed)
+    async with two_ends() as (one, other):
+        for _ in range(20):
+            link = await one.dial(other.port)
+            theirs = other.link
+            payload = rng.randbytes(rng.randrange(1, 60_000))
+            # Whatever stands behind a header of ours: types, lengths and contents out of place.
+            link.send(FrameType.DATA, rng.randbytes(rng.randrange(0, 5)) + payload, 0.0)
+            link.send(FrameType.DATA, struct.pack("!BI", rng.randrange(12), rng.randrange(70_000)), 0.0)
+            await asyncio.sleep(0.002)
+            link.abort(PeerUnreachableError("enough"))
+            await until(lambda: theirs.is_closed)  # noqa: B023
+            assert theirs._decoder.pending_bytes <= 65_536 + 5
+        totals = other.collector.totals()
+        assert totals.queued_in.sum() == 0
+
+
+@pytest.mark.parametrize("at", [0, 5, 20])
+async def test_a_record_changed_on_its_way_ends_the_link(at: int) -> None:
+    async with two_ends() as (one, other):
+        link = await one.dial(other.port)
+        await until(lambda: bool(other.owner.links) and other.link.keys is not None)
+        tls, transport = link._tls, link._transport
+        assert transport is not None
+        tls.send(encode_frame(FrameType.DATA, bytes(50)))
+        record = bytearray(tls.outgoing())
+        record[at] ^= 1
+        transport.write(bytes(record))
+        await until(lambda: bool(other.owner.ends))
+        [error] = other.owner.ends
+        assert isinstance(error, RemoteFault)
+        assert error.cause == "tls"
+        assert other.owner.frames == []

@@ -1,0 +1,196 @@
+"""Which peers this node keeps, refuses and names: what its operator decides, over restarts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import ip_address
+
+from qudag_node.errors import ConfigError, NotFoundError, PeerError
+from qudag_node.overlay.admission import Admission
+from qudag_node.overlay.aliases import ALIASES_FILE_NAME, Aliases
+from qudag_node.overlay.bans import BAN_FILE_NAME, Ban, Bans
+from qudag_node.overlay.clock import Clock
+from qudag_node.overlay.dialer import Dialer, Target
+from qudag_node.overlay.endpoints import Endpoint, parse_peer
+from qudag_node.overlay.events import EventKind, EventLog
+from qudag_node.overlay.faults import LinkIdentityError
+from qudag_node.overlay.frames import GoodbyeReason
+from qudag_node.overlay.parts import LocalNode
+from qudag_node.overlay.peertable import PeerState, PeerTable
+from qudag_node.overlay.pins import PIN_FILE_NAME, Pins
+from qudag_node.overlay.text import clean_text
+from qudag_node.peerid import PeerId, public_key_of
+
+__all__ = ["Membership"]
+
+
+class Membership:
+    """What is kept in the data directory about peers, and what follows from it.
+
+    Attributes:
+        bans: Who is refused.
+        pins: Who was met first at which address.
+    """
+
+    def __init__(
+        self, node: LocalNode, admission: Admission, table: PeerTable, events: EventLog, clock: Clock
+    ) -> None:
+        """Read what the last run left.
+
+        Raises:
+            DataDirectoryError: A file of it is damaged.
+        """
+        self.bans = Bans(node.file(BAN_FILE_NAME))
+        self.pins = Pins(node.file(PIN_FILE_NAME))
+        self._aliases = Aliases(node.file(ALIASES_FILE_NAME))
+        self._admission = admission
+        self._table = table
+        self._events = events
+        self._clock = clock
+        now_mono_s = clock.monotonic()
+        for peer_id, alias in self._aliases.items():
+            peer = table.open(peer_id, now_mono_s)
+            if peer is not None:
+                peer.alias = alias
+                table.publish(peer)
+
+    # What an operator does
+
+    def add(self, dialer: Dialer, address: str) -> bool:
+        """Keep a link to [PEERID@]HOST:PORT from now on, over restarts; return whether that is news.
+
+        Raises:
+            ConfigError: It is no address.
+            PeerRefusedError: There are as many as may be.
+            DataDirectoryError: It cannot be written down; it holds until the node stops.
+        """
+        peer = parse_peer(address)
+        if not dialer.add(peer, is_added=True):
+            return False
+        dialer.save()
+        self._events.add(EventKind.PEER_ADDED, str(peer.endpoint), "a link to it is kept from now on")
+        return True
+
+    def remove(self, dialer: Dialer, text: str) -> None:
+        """Keep no link to a peer any more, and close the present one. It may still dial us: ban it for that.
+
+        Raises:
+            NotFoundError, AmbiguousError: See ``PeerTable.resolve``.
+            DataDirectoryError: It cannot be written down; it holds until the node stops.
+        """
+        peer_id, endpoint = self._target_of(dialer, text)
+        removed = dialer.remove(peer_id=peer_id, endpoint=endpoint)
+        for target in removed:
+            self.pins.unpin(target.peer.endpoint)
+        dialer.save()
+        link = None if peer_id is None else self._admission.link_to(peer_id)
+        if link is not None:
+            link.leave(GoodbyeReason.REMOVED)
+        self._events.add(EventKind.PEER_REMOVED, text, "no link to it is kept any more")
+
+    def ban(self, text: str, *, duration_s: float | None = None, reason: str = "") -> Ban:
+        """Refuse a peer, or every peer of an IP address, and close its links.
+
+        Raises:
+            NotFoundError, AmbiguousError: See ``PeerTable.resolve``.
+            DataDirectoryError: It cannot be written down; it holds until the node stops.
+        """
+        subject = self._subject_of(text)
+        ban = self.bans.ban(subject, reason, now_unix_s=self._clock.time(), duration_s=duration_s)
+        for link in list(self._admission):
+            if subject in {link.peer_id, link.remote[0]}:
+                link.leave(GoodbyeReason.BANNED)
+        self._show_ban(subject, PeerState.BANNED)
+        until = "for good" if duration_s is None else f"for {duration_s:g} s"
+        self._events.add(EventKind.BANNED, subject, f"{until}{f': {clean_text(reason)}' if reason else ''}")
+        return ban
+
+    def unban(self, dialer: Dialer, text: str) -> None:
+        """Lift a ban.
+
+        Raises:
+            NotFoundError: Nothing of that name is banned.
+        """
+        try:
+            subject = self._subject_of(text)
+        except NotFoundError:
+            subject = text
+        if not self.bans.unban(subject, now_unix_s=self._clock.time()):
+            raise NotFoundError(f"{text!r} is not banned")
+        self._show_ban(subject, PeerState.KNOWN)
+        dialer.wake(PeerId(subject))
+        self._events.add(EventKind.UNBANNED, subject, "may link again")
+
+    def alias(self, text: str, alias: str) -> PeerId:
+        """Call a peer something; an empty alias takes it away.
+
+        Raises:
+            NotFoundError, AmbiguousError: See ``PeerTable.resolve``.
+            PeerRefusedError: It is no name, or another peer's.
+        """
+        peer_id = self._table.resolve(text)
+        self._aliases.set(peer_id, alias)
+        peer = self._table.get(peer_id)
+        if peer is not None:
+            peer.alias = alias
+            self._table.publish(peer)
+        return peer_id
+
+    # What the dialer tells
+
+    def dial_began(self, target: Target) -> None:
+        """Show that a peer is being dialled."""
+        self._show_dialling(target, PeerState.CONNECTING)
+
+    def dial_failed(self, target: Target, error: PeerError, wait_s: float) -> None:
+        """Show that a peer could not be linked to."""
+        self._show_dialling(target, PeerState.BACKOFF)
+        subject = str(target.peer.endpoint)
+        if isinstance(error, LinkIdentityError):
+            self._events.add_quietly(EventKind.IDENTITY_CHANGED, subject, str(error))
+        else:
+            self._events.add_quietly(EventKind.DIAL_FAILED, subject, f"{error}; again in {wait_s:.1f} s")
+
+    # Inside
+
+    def _target_of(self, dialer: Dialer, text: str) -> tuple[PeerId | None, Endpoint | None]:
+        """Return the peer or address that a link is kept to."""
+        try:
+            peer_id: PeerId | None = self._table.resolve(text)
+        except NotFoundError:
+            peer_id = None
+        endpoint: Endpoint | None = None
+        with suppress(ConfigError):
+            endpoint = parse_peer(text).endpoint
+        if peer_id is None and not any(target.peer.endpoint == endpoint for target in dialer.targets):
+            raise NotFoundError(f"no peer is known as {text!r}; run: qudag peer list")
+        return peer_id, endpoint
+
+    def _subject_of(self, text: str) -> str:
+        """Return the PeerId or IP address that is to be banned."""
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            pass
+        try:
+            return self._table.resolve(text)
+        except NotFoundError:
+            with suppress(ValueError):
+                public_key_of(text)
+                return text
+            raise
+
+    def _show_ban(self, subject: str, state: PeerState) -> None:
+        peer = self._table.get(PeerId(subject))
+        if peer is not None and peer.state is not PeerState.CONNECTED:
+            peer.state = state
+            self._table.publish(peer)
+
+    def _show_dialling(self, target: Target, state: PeerState) -> None:
+        if target.peer_id is None:
+            return
+        peer = self._table.open(target.peer_id, self._clock.monotonic())
+        if peer is not None and peer.state not in {PeerState.CONNECTED, PeerState.BANNED}:
+            peer.state = state
+            peer.note_endpoint(target.peer.endpoint)
+            self._table.publish(peer)

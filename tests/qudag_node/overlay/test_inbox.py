@@ -1,0 +1,55 @@
+"""Frames that wait: bounded, and each link in its turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from qudag_node.overlay.frames import FrameType
+from qudag_node.overlay.handshake import Role
+from qudag_node.overlay.inbox import Inbox, Received
+from qudag_node.overlay.link import Link
+from tests.qudag_node.overlay.links import End, quiet
+
+
+@pytest.fixture
+async def links() -> list[Link]:
+    end = End(quiet())
+    return [Link(end.settings, Role.CLIENT) for _ in range(3)]
+
+
+def frame(link: Link, payload: bytes) -> Received:
+    return Received(link, FrameType.DATA, payload, 0.0)
+
+
+async def test_links_take_turns_and_each_keeps_its_order(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=10, max_bytes=1000)
+    one, other, third = links
+    for link, payload in ((one, b"1"), (one, b"2"), (one, b"3"), (other, b"a"), (other, b"b"), (third, b"x")):
+        assert inbox.offer(frame(link, payload))
+    assert len(inbox) == inbox.size_bytes == 6
+    taken = [received.payload for received in iter(inbox.take, None)]
+    assert taken == [b"1", b"a", b"x", b"2", b"b", b"3"]
+    assert len(inbox) == inbox.size_bytes == 0
+
+
+async def test_one_link_cannot_take_the_room_of_another(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=2, max_bytes=1000)
+    one, other, _ = links
+    assert [inbox.offer(frame(one, b"x")) for _ in range(3)] == [True, True, False]
+    assert inbox.offer(frame(other, b"y"))
+    assert inbox.take() is not None
+    assert inbox.offer(frame(one, b"x"))
+
+
+async def test_bytes_are_bounded_too(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=100, max_bytes=100)
+    assert inbox.offer(frame(links[0], bytes(60)))
+    assert not inbox.offer(frame(links[0], bytes(41)))
+    assert inbox.offer(frame(links[0], bytes(40)))
+
+
+async def test_all_links_together_are_bounded(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=10_000, max_bytes=1 << 30)
+    chunk = bytes(1 << 20)
+    assert all(inbox.offer(frame(links[number % 3], chunk)) for number in range(64))
+    assert not any(inbox.offer(frame(link, b"x")) for link in links)
