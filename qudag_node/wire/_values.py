@@ -11,7 +11,7 @@ from qudag_node.wire.errors import RemoteProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeGuard, TypeVar, dataclass_transform
+    from typing import TypeGuard, TypeVar, dataclass_transform
 
     _T = TypeVar("_T")
 
@@ -26,15 +26,21 @@ else:
         __slots__ = ()
 
         def __init__(self, *args, **kwargs):
+            if kwargs or len(args) != len(self._set):
+                args = self._complete(args, kwargs)
+            # The slots' own setters: __setattr__ refuses.
+            for put, given in zip(self._set, args, strict=True):
+                put(self, given)
+            self.__post_init__()
+
+        def _complete(self, args, kwargs):
             names = self.__match_args__
             positional = dict(zip(names, args, strict=False))
             given = self._defaults | positional | kwargs
             known = len(args) <= len(names) and given.keys() == set(names)
             if not known or positional.keys() & kwargs.keys():
                 raise TypeError(f"{type(self).__name__} takes the fields {', '.join(names)}, each once")
-            for name in names:
-                object.__setattr__(self, name, given[name])
-            self.__post_init__()
+            return [given[name] for name in names]
 
         def __post_init__(self):
             """Nothing to check."""
@@ -66,19 +72,27 @@ else:
             "__match_args__": fields,
             "_defaults": {name: vars(cls)[name] for name in fields if name in vars(cls)},
         }
-        return type(cls.__name__, (_Value,), kept)
+        made = type(cls.__name__, (_Value,), kept)
+        made._set = tuple(getattr(made, name).__set__ for name in fields)
+        return made
+
+
+def is_map(decoded: object) -> TypeGuard[dict[str, object]]:
+    """Tell whether a decoded value is a map. Its keys are text, or binary that no name equals."""
+    return type(decoded) is dict
+
+
+def is_list(decoded: object) -> TypeGuard[list[object]]:
+    """Tell whether a decoded value is an array."""
+    return type(decoded) is list
 
 
 def as_map(decoded: object, what: str) -> dict[str, object]:
-    """Return a decoded value as a map; its keys are text, or binary that no name equals.
+    """Return a decoded value that must be a map.
 
     Raises:
-        RemoteProtocolError: it is no map; ``what`` says which.
+        RemoteProtocolError: it is none; ``what`` says which.
     """
-    if not _is_map(decoded):
+    if not is_map(decoded):
         raise RemoteProtocolError(f"{what} is no map")
     return decoded
-
-
-def _is_map(decoded: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(decoded, dict)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgpack
 
-from qudag_node.wire._values import value
+from qudag_node.wire._values import is_list, is_map, value
 from qudag_node.wire.errors import RemoteProtocolError
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ class Limits:
 
     Attributes:
         message_bytes: Size of a whole message.
-        string_bytes: UTF-8 bytes of one text.
+        string_bytes: UTF-8 bytes of one text; 31 are always allowed.
         binary_bytes: Bytes of one binary value.
         items: Elements of one array.
         entries: Entries of one map.
@@ -166,46 +166,22 @@ class Decoder:
 
     def _walk(self) -> bool:
         """Follow the headers to the end of the message; False when more bytes are needed."""
-        buffer, open_, limits = self._buffer, self._open, self._limits
-        end, at, start = len(buffer), self._at, self._start
-        while True:
-            if at > start and not open_:
-                break
+        buffer, open_, start, at = self._buffer, self._open, self._start, self._at
+        end, most = len(buffer), self.message_bytes
+        if start == at < end and buffer[at] not in _OPENINGS:
+            raise RemoteProtocolError(f"not MessagePack-RPC: a message cannot begin with 0x{buffer[at]:02x}")
+        while open_ or at == start:
             if at >= end:
-                self._at = at
-                return False
-            head = buffer[at]
-            if at == start and head not in _OPENINGS:
-                raise RemoteProtocolError(f"not MessagePack-RPC: a message cannot begin with 0x{head:02x}")
-            size = _SCALAR_BYTES[head]
-            values = 0
-            if size == 0:
-                width = _LENGTH_BYTES[head]
-                body = at + 1 + width
-                if body > end:
-                    self._at = at
-                    return False
-                kind = _KIND[head]
-                count = int.from_bytes(buffer[at + 1 : body], "big") if width else head & _FIX_MASK[kind]
-                size = 1 + width
-                if kind in (_ARRAY, _MAP):
-                    _check(len(open_) + 1, limits.depth, "values inside each other")
-                if kind == _ARRAY:
-                    _check(count, limits.items, "elements in an array")
-                    values = count
-                elif kind == _MAP:
-                    _check(count, limits.entries, "entries in a map")
-                    values = 2 * count
-                elif kind == _STRING:
-                    _check(count, limits.string_bytes, "bytes of text")
-                    size += count
-                elif kind == _BINARY:
-                    _check(count, limits.binary_bytes, "bytes of binary")
-                    size += count
-                else:
-                    raise RemoteProtocolError(f"0x{head:02x} stands for nothing this protocol uses")
+                break
+            size, values = _SIZE_OF[buffer[at]], 0
+            if not size:
+                claim = self._claim(at, end)
+                if claim is None:
+                    break
+                size, values = claim
             at += size
-            _check(at - start + values, self.message_bytes, "bytes in a message")
+            if at + values > start + most:
+                raise _too_much(at + values - start, most, "bytes in a message")
             if values:
                 open_.append(values)
                 continue
@@ -215,7 +191,38 @@ class Decoder:
                     break
                 open_.pop()
         self._at = at
-        return at <= end
+        return at > start and not open_ and at <= end
+
+    def _claim(self, at: int, end: int) -> tuple[int, int] | None:
+        """Check what the header at an offset claims.
+
+        Returns:
+            The bytes to step over and the number of values inside; None while the header is incomplete.
+        """
+        head = self._buffer[at]
+        kind, width = _KIND_OF[head]
+        body = at + 1 + width
+        if body > end:
+            return None
+        count = int.from_bytes(self._buffer[at + 1 : body], "big") if width else head & 0x0F
+        limits = self._limits
+        match kind:
+            case "text":
+                _allow(count, limits.string_bytes, "bytes of text")
+                return 1 + width + count, 0
+            case "binary":
+                _allow(count, limits.binary_bytes, "bytes of binary")
+                return 1 + width + count, 0
+            case "array":
+                _allow(count, limits.items, "elements in an array")
+                values = count
+            case "map":
+                _allow(count, limits.entries, "entries in a map")
+                values = 2 * count
+            case _:
+                raise RemoteProtocolError(f"0x{head:02x} stands for nothing this protocol uses")
+        _allow(len(self._open) + 1, limits.depth, "values inside each other")
+        return 1 + width, values
 
     def _take(self) -> Message:
         """Decode the message that has been walked and step behind it."""
@@ -228,59 +235,58 @@ class Decoder:
         return _message(fields)
 
 
-def _check(claim: int, limit: int, what: str) -> None:
+def _allow(claim: int, limit: int, what: str) -> None:
     if claim > limit:
-        raise RemoteProtocolError(f"{claim} {what}, where {limit} are allowed")
+        raise _too_much(claim, limit, what)
+
+
+def _too_much(claim: int, limit: int, what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{claim} {what}, where {limit} are allowed")
 
 
 def _message(fields: list[object]) -> Message:
-    # True equals 1 and so does 1.0; neither is a message type or an id.
-    types = [type(field) for field in fields[:2]]
-    match fields if types in ([int, int], [int, str]) else None:
-        case [0, int(id_), str(method), list(params)] if 0 <= id_ < _ID_LIMIT:
-            return Request(id_, method, _named(params))
-        case [1, int(id_), None, result] if 0 <= id_ < _ID_LIMIT:
-            return Response(id_, None, result)
-        case [1, int(id_), dict(error), None] if 0 <= id_ < _ID_LIMIT:
-            return Response(id_, error, None)
-        case [2, str(method), list(params)]:
+    # type() and not isinstance: True is no id and no message type. The walk allows three fields or four.
+    if len(fields) == 3:
+        kind, method, params = fields
+        if type(kind) is int and kind == _NOTIFICATION and type(method) is str:
             return Notification(method, _named(params))
-        case _:
-            raise RemoteProtocolError("neither a request, a response nor a notification")
+    else:
+        kind, id_, third, fourth = fields
+        if type(kind) is int and type(id_) is int and 0 <= id_ < _ID_LIMIT:
+            if kind == _REQUEST and type(third) is str:
+                return Request(id_, third, _named(fourth))
+            if kind == _RESPONSE and third is None:
+                return Response(id_, None, fourth)
+            if kind == _RESPONSE and is_map(third) and fourth is None:
+                return Response(id_, third, None)
+    raise RemoteProtocolError("neither a request, a response nor a notification")
 
 
-def _named(params: list[object]) -> list[dict[str, object]]:
-    match params:
-        case []:
+def _named(params: object) -> list[dict[str, object]]:
+    if is_list(params):
+        if not params:
             return []
-        case [dict(named)]:
+        named = params[0]
+        if len(params) == 1 and is_map(named):
             return [named]
-        case _:
-            raise RemoteProtocolError("params must be [] or [{name: value, …}]")
+    raise RemoteProtocolError("params must be [] or [{name: value, …}]")
 
 
-# MessagePack's first bytes: how large the value is, or where its size stands.
-_OTHER, _ARRAY, _MAP, _STRING, _BINARY = range(5)
-_FIX_MASK = {_OTHER: 0, _ARRAY: 0x0F, _MAP: 0x0F, _STRING: 0x1F, _BINARY: 0}
-_SIZED = {
-    **dict.fromkeys(range(0x80, 0x90), (_MAP, 0)),
-    **dict.fromkeys(range(0x90, 0xA0), (_ARRAY, 0)),
-    **dict.fromkeys(range(0xA0, 0xC0), (_STRING, 0)),
-    0xC4: (_BINARY, 1),
-    0xC5: (_BINARY, 2),
-    0xC6: (_BINARY, 4),
-    0xD9: (_STRING, 1),
-    0xDA: (_STRING, 2),
-    0xDB: (_STRING, 4),
-    0xDC: (_ARRAY, 2),
-    0xDD: (_ARRAY, 4),
-    0xDE: (_MAP, 2),
-    0xDF: (_MAP, 4),
-}
-_KIND, _LENGTH_BYTES = zip(*(_SIZED.get(head, (_OTHER, 0)) for head in range(256)), strict=True)
-_SCALARS = {
+# MessagePack's first bytes. Either they say how large the value is: nil, booleans, integers, floats and
+# texts of up to 31 bytes, which no limit is below …
+_SIZES = {
     **dict.fromkeys([*range(0x80), 0xC0, 0xC2, 0xC3, *range(0xE0, 0x100)], 1),
+    **{0xA0 + length: 1 + length for length in range(32)},
     # float 32, float 64; unsigned and signed integers of 8, 16, 32 and 64 bits
     **dict(zip(range(0xCA, 0xD4), (5, 9, 2, 3, 5, 9, 2, 3, 5, 9), strict=True)),
 }
-_SCALAR_BYTES = tuple(_SCALARS.get(head, 0) for head in range(256))
+# … or of what kind it is, and how many bytes of length or count follow.
+_KINDS = {
+    **dict.fromkeys(range(0x80, 0x90), ("map", 0)),
+    **dict.fromkeys(range(0x90, 0xA0), ("array", 0)),
+    **{0xC4: ("binary", 1), 0xC5: ("binary", 2), 0xC6: ("binary", 4)},  # noqa: PIE800 - a line per kind
+    **{0xD9: ("text", 1), 0xDA: ("text", 2), 0xDB: ("text", 4)},  # noqa: PIE800
+    **{0xDC: ("array", 2), 0xDD: ("array", 4), 0xDE: ("map", 2), 0xDF: ("map", 4)},  # noqa: PIE800
+}
+_SIZE_OF = tuple(_SIZES.get(head, 0) for head in range(256))
+_KIND_OF = tuple(_KINDS.get(head, ("extension", 0)) for head in range(256))

@@ -124,12 +124,12 @@ def test_a_broken_decoder_stays_broken() -> None:
             decoder.feed(encode(Request(1, "stats", [])))
 
 
-TIGHT = Limits(message_bytes=64, string_bytes=8, binary_bytes=8, items=4, entries=2, depth=4)
+TIGHT = Limits(message_bytes=80, string_bytes=40, binary_bytes=8, items=4, entries=2, depth=4)
 
 
 @pytest.mark.parametrize(
     "result",
-    ["x" * 9, b"x" * 9, [0] * 5, {"a": 1, "b": 2, "c": 3}, [[[[]]]], [["x" * 8] * 4, ["x" * 8] * 4]],
+    ["x" * 41, b"x" * 9, [0] * 5, {"a": 1, "b": 2, "c": 3}, [[[[]]]], [["x" * 9] * 4, ["x" * 9] * 4]],
     ids=["text", "binary", "elements", "entries", "depth", "message"],
 )
 def test_each_limit_is_held(result: object) -> None:
@@ -143,7 +143,7 @@ def test_each_limit_is_held(result: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", ["x" * 8, b"x" * 8, [0] * 4, {"a": 1, "b": 2}, [[[0]]], [["x" * 8] * 3, ["x" * 8] * 3]]
+    "result", ["x" * 40, b"x" * 8, [0] * 4, {"a": 1, "b": 2}, [[[0]]], [["x" * 9] * 3, ["x" * 9] * 3]]
 )
 def test_each_limit_can_be_reached(result: object) -> None:
     message = Response(1, None, result)
