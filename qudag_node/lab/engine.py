@@ -10,13 +10,14 @@ supervisor; each message is one line of JSON:
     in   {"op": "truth"}                                    out  {"truth": {"A>B": {…}}, "real_time": bool}
 
 When the supervisor's end closes, however it came to that, this process ends, and with it the devices and
-namespaces.
+namespaces; half a second later, so that the nodes, which end for the same reason, can part in order.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import logging
 import resource
 import signal
 import socket
@@ -36,6 +37,9 @@ from qudag_node.lab.topology import Direction, Link, NodeName
 
 __all__ = ["direction_of", "main"]
 
+_log = logging.getLogger(__name__)
+
+_LINGER_S = 0.5
 _READ_BYTES = 1 << 16
 #: A mesh of 200 nodes with everything impaired is 8 MB of orders; nobody else writes here.
 _MAX_LINE_BYTES = 16 << 20
@@ -120,7 +124,8 @@ class _Service:
     def _receive(self) -> None:
         data = self._channel.recv(_READ_BYTES)
         if not data:
-            self._forwarder.stop()
+            self._forwarder.unwatch(self._channel)
+            self._forwarder.schedule(monotonic() + _LINGER_S, self, b"")
             return
         *lines, self._inbox = (self._inbox + data).split(b"\n")
         for line in lines:
@@ -128,7 +133,12 @@ class _Service:
             try:
                 self._channel.sendall(_line(answer))
             except BrokenPipeError:
-                self._forwarder.stop()
+                _log.debug("the supervisor went away before it was answered")
+
+    def deliver(self, now_s: float, due_s: float, packet: bytes) -> None:
+        """The time to linger is over."""
+        del now_s, due_s, packet
+        self._forwarder.stop()
 
     def _answer(self, order: Mapping[str, Any]) -> dict[str, Any]:
         match order["op"]:
