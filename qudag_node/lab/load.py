@@ -50,10 +50,6 @@ class LoadCounts:
     refused: int = 0
     skipped: int = 0
 
-    def to_json(self) -> dict[str, int]:
-        """The counts by name."""
-        return asdict(self)
-
 
 def due_by(elapsed_s: float, rate_per_s: float) -> int:
     """How many messages are due after this time, the first at once."""
@@ -73,6 +69,11 @@ class Load:
         self._turn = 0
         self._targets: Mapping[NodeName, str] = {}
         self._task: asyncio.Task[None] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Rate, size and counts by name."""
+        rate = {"rate_per_s": self.rate_per_s, "payload_bytes": self.payload_bytes}
+        return rate | asdict(self.counts)
 
     @property
     def is_running(self) -> bool:
