@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from qudag_node.wire import RemoteProtocolError, unpack_column
 from qudag_tui.model.clean import clean
+from qudag_tui.model.fields import FIELDS
 from qudag_tui.model.reading import MAX_NAMES, flat, read_message_type
 from qudag_tui.model.state import NodeEvent, PeerDetail, Severity
 from qudag_tui.model.trail import MAX_POINTS, Point
@@ -14,9 +15,13 @@ from qudag_tui.model.trail import MAX_POINTS, Point
 __all__ = ["HISTORY_SERIES", "read_detail", "read_events", "read_past"]
 
 #: The series that fill the throughput charts.
-HISTORY_SERIES = ("bandwidth.received_per_s", "bandwidth.sent_per_s")
+HISTORY_SERIES = ("bandwidth.received_rate.1s", "bandwidth.sent_rate.1s")
 
 _SEVERITIES = {str(severity): severity for severity in Severity}
+
+#: What the page of a peer shows at its own place.
+_TOLD = frozenset({"row", "by_type", "events", "path", "peer"})
+_COLUMNS = frozenset(field.column for field in FIELDS)
 
 #: More lines in one answer than this are not read.
 MAX_LINES = 2000
@@ -48,14 +53,20 @@ def read_detail(peer_id: str, answer: Mapping[str, object]) -> PeerDetail:
     """Read the answer to ``peer``: the counts by type, the events, and whatever else it holds."""
     by_type = answer.get("by_type")
     trees = cast("Mapping[str, object]", by_type) if isinstance(by_type, Mapping) else {}
-    rest = {
-        key: value for key, value in answer.items() if key not in {"row", "by_type", "events", "tcp", "peer"}
-    }
+    row = answer.get("row")
+    extra = flat({key: value for key, value in answer.items() if key not in _TOLD}) | flat(row)
+    path = answer.get("path")
+    ids = cast("Sequence[object]", path) if isinstance(path, (list, tuple)) else ()
     return PeerDetail(
         peer_id=peer_id,
         by_type={clean(name, 32): read_message_type(trees[name]) for name in list(trees)[:MAX_NAMES]},
         events=tuple(reversed(read_events(answer.get("events")))),
-        extra=flat(rest),
+        path=tuple([clean(item) for item in ids[:MAX_NAMES] if isinstance(item, str)]),
+        extra={
+            name: value
+            for name, value in extra.items()
+            if value != "" and name.replace(".", "_") not in _COLUMNS and name not in {"name", "slot"}
+        },
     )
 
 
@@ -73,7 +84,8 @@ def read_past(answer: Mapping[str, object]) -> tuple[Point, ...]:
         if received is not None or sent is not None:
             points.append(
                 Point(
-                    at_unix_s=start + place * step_s,
+                    # Said of an interval, so it belongs to its middle.
+                    at_unix_s=start + (place + 0.5) * step_s,
                     interval_s=step_s,
                     received_bytes_per_s=received,
                     sent_bytes_per_s=sent,
@@ -83,10 +95,12 @@ def read_past(answer: Mapping[str, object]) -> tuple[Point, ...]:
 
 
 def _column(found: object) -> list[float | None]:
-    if not isinstance(found, (list, tuple, array)):
-        return []
-    values = cast("Sequence[object]", found)
-    return [float(v) if isinstance(v, (int, float)) and v == v else None for v in values]
+    try:
+        values = unpack_column(found)
+    except RemoteProtocolError:
+        return []  # the node has no such series
+    # NaN differs from itself.
+    return [float(value) if value == value else None for value in values]
 
 
 def _number(found: object) -> float:

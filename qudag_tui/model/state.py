@@ -96,12 +96,14 @@ class PeerDetail:
     """What the node said when asked of one peer; ``error`` where it would not say.
 
     Attributes:
+        path: The ids of the nodes on the way there, both ends included; empty without a way.
         extra: What the answer holds beyond what is listed here, by dotted name.
     """
 
     peer_id: str
     by_type: Mapping[str, MessageType] = field(default_factory=dict[str, MessageType])
     events: tuple[NodeEvent, ...] = ()
+    path: tuple[str, ...] = ()
     extra: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
     error: str = ""
 

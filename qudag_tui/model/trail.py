@@ -82,9 +82,10 @@ class Trail:
 
     def with_past(self, points: Sequence[Point]) -> Trail:
         """Return the trail with what the node remembers of the time before and between our samples."""
-        ours = {round(point.at_unix_s) for point in self.points}
-        merged = [point for point in points if round(point.at_unix_s) not in ours] + list(self.points)
-        merged.sort(key=lambda point: point.at_unix_s)
+        step_s = min((point.interval_s for point in points), default=1.0)
+        ours = {point.at_unix_s // step_s for point in self.points}
+        merged = [point for point in points if point.at_unix_s // step_s not in ours]
+        merged = sorted([*merged, *self.points], key=lambda point: point.at_unix_s)
         return Trail(tuple(merged[-MAX_POINTS:]), self.tracks)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qudag_tui.model.sample import Sample
+from qudag_tui.model.sample import Sample, Summary
 from qudag_tui.model.state import UiState
 from qudag_tui.views.figures import format_per_s
 from qudag_tui.views.glyphs import Glyphs
@@ -50,8 +50,8 @@ def _connections(sample: Sample) -> list[Pair]:
         Pair("pending", str(now.pending)),
         Pair("banned", str(now.banned)),
         Pair("closed", format_count(now.closed), f"of {format_count(now.total)}"),
-        Pair("median", format_age(now.duration_s.p50), "up"),
-        Pair("longest", format_age(now.duration_s.max), "up"),
+        Pair("lasted", format_age(now.duration_s.p50), "median"),
+        Pair("longest", format_age(now.duration_s.max)),
     ]
 
 
@@ -67,8 +67,6 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
         and bool(host.open_files_limit)
         and host.open_files > MANY_FILES * (host.open_files_limit or 0)
     )
-    spread = work.propagation_time_s
-    bound = seconds(spread.error_bound_s) if spread else UNKNOWN
     return [
         Pair("cpu", format_ratio(host.cpu_ratio)),
         Pair("memory", format_bytes(host.rss_bytes)),
@@ -82,12 +80,20 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
         Pair("new", format_per_s(work.tps.per_s_1), "vertices/s"),
         Pair("queued", format_count(work.queue_depth), format_bytes(work.queue_bytes)),
         Pair("handling", seconds(work.processing_time_s.p95)),
-        # A propagation time is never shown without its error bound.
-        Pair(
-            "spread",
-            f"{seconds(spread.p95)}{glyphs.plus_minus}{bound}" if spread else UNKNOWN,
-        ),
+        Pair("spread", _bounded(work.propagation_time_s, glyphs)),
     ]
+
+
+def _bounded(summary: Summary | None, glyphs: Glyphs) -> str:
+    """A time between two clocks: never without its error bound, nor when that is the larger of the two."""
+    if summary is None or summary.p95 is None or summary.error_bound_s is None:
+        return UNKNOWN
+    if summary.error_bound_s > summary.p95:
+        return UNKNOWN
+    value, bound = (
+        format_seconds(figure, ascii_only=glyphs.is_ascii) for figure in (summary.p95, summary.error_bound_s)
+    )
+    return f"{value}{glyphs.plus_minus}{bound}"
 
 
 def causes(counts: Mapping[str, int], most: int = 3) -> str:

@@ -39,6 +39,7 @@ class Glyphs:
     separator: str
     levels: str
     bar: str
+    step: str
 
 
 UNICODE = Glyphs(
@@ -65,6 +66,7 @@ UNICODE = Glyphs(
     separator="│",
     levels=" ▁▂▃▄▅▆▇",
     bar="█",
+    step="→",
 )
 
 ASCII = Glyphs(
@@ -91,4 +93,5 @@ ASCII = Glyphs(
     separator="|",
     levels=" _.-:=+#",
     bar="#",
+    step=">",
 )

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from qudag_tui.model.fields import BY_KEY, Field, Kind
 from qudag_tui.model.peers import Peers
+from qudag_tui.model.sample import Sample
 from qudag_tui.model.state import PeerDetail, UiState
 from qudag_tui.model.trail import Beat, peer_beats
 from qudag_tui.views.charts import area, histogram, nice_top, steps_of
 from qudag_tui.views.events import event_lines
 from qudag_tui.views.figures import cell_text, loss_role
 from qudag_tui.views.glyphs import Glyphs
+from qudag_tui.views.header import short_id
 from qudag_tui.views.layout import Column, table_head, title
 from qudag_tui.views.peer_columns import state_mark
 from qudag_tui.views.spans import Line, Role, Span, beside, fitted, stacked
@@ -82,6 +84,7 @@ def peer_detail(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> lis
         [
             _rtt_chart(state, peer_id, right_width, glyphs),
             _distribution(state, peer_id, right_width, glyphs),
+            _way(peers, sample, detail, right_width, glyphs),
             _by_type(detail, right_width, glyphs),
             _extra(detail, right_width, glyphs),
             _events(state, detail, right_width, glyphs),
@@ -173,6 +176,20 @@ def _distribution(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> l
 def _ms(seconds: float) -> str:
     ms = seconds * 1000
     return f"{ms:.3f}" if ms < 10 else f"{ms:.1f}" if ms < 1000 else f"{ms:.0f}"
+
+
+def _way(
+    peers: Peers, sample: Sample | None, detail: PeerDetail | None, width: int, glyphs: Glyphs
+) -> list[Line]:
+    if detail is None or not detail.path or sample is None:
+        return []
+    names: list[str] = []
+    for peer_id in detail.path:
+        row = peers.index_of(peer_id)
+        own = sample.node.name if peer_id == sample.node.id else short_id(peer_id, glyphs)
+        names.append(own if row is None else peers.labels[row])
+    way = f" {glyphs.step} ".join(names)
+    return [title("Way", "", width, glyphs), (Span(way),)]
 
 
 def _by_type(detail: PeerDetail | None, width: int, glyphs: Glyphs) -> list[Line]:

@@ -72,7 +72,7 @@ def test_both_memories_are_bounded() -> None:
 def test_what_the_node_remembers_fills_the_time_before() -> None:
     past = [
         Point(at_unix_s=at, interval_s=1.0, received_bytes_per_s=9.0, sent_bytes_per_s=None)
-        for at in (8, 9, 10)
+        for at in (8.5, 9.5, 10.5)
     ]
     trail = trail_of(sample(10, 1.0), sample(11, 2.0)).with_past(past)
     assert received(trail, 4) == [9.0, 9.0, 1.0, 2.0]
