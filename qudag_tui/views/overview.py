@@ -25,7 +25,7 @@ def overview(state: UiState, width: int, glyphs: Glyphs) -> list[Line]:
     types = len(sample.messages.by_type) if sample is not None else 0
     lines = [header(state, width, glyphs)[0], ()]
     for panel, height in (
-        (throughput, 3),
+        (throughput, 7 if width >= 100 else 5),
         (connections, 14 if width < 72 else 9),
         (latency, peers + 4),
         (messages, types + 3),

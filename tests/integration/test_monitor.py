@@ -1,0 +1,388 @@
+"""``qudag-top`` on a real terminal, over real nodes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPO
+from tests.integration.nodes import NodeProcess, environment, running, wait_until
+from tests.integration.terminals import TerminalProgram, on_terminal
+
+pytestmark = pytest.mark.integration
+
+TOP = ("-m", "qudag_tui.tui")
+NOBODY = "unix:/nonexistent/rpc.sock"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    with running(tmp_path_factory.mktemp("node"), "--name", "peer1") as process:
+        yield process
+
+
+def address_of(node: NodeProcess) -> str:
+    return f"unix:{node.socket}"
+
+
+def plain_run(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *TOP, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(environ),
+        cwd=REPO,
+    )
+
+
+# --- on the screen ------------------------------------------------------------------------------------------
+
+
+def test_a_real_node_is_shown_and_q_leaves_the_terminal_as_it_was(node: NodeProcess) -> None:
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        top.wait_for(lambda text: "● live" in text and "Throughput" in text)
+        assert "peer1" in top.text.splitlines()[0]
+        assert top.modes != top.modes_before
+        top.type("2")
+        top.wait_for("sorted by name")
+        top.type("?")
+        top.wait_for("Everywhere")
+        top.type("\x1b")
+        top.wait_for("sorted by name")
+        top.type("q")
+        assert top.wait() == 0
+        assert_restored(top)
+
+
+def assert_restored(top: TerminalProgram) -> None:
+    assert top.modes == top.modes_before
+    for mode in (b"1049", b"1000", b"1003", b"2004"):
+        turned_on = [at.start() for at in re.finditer(rb"\x1b\[\?" + mode + b"h", top.raw)]
+        turned_off = [at.start() for at in re.finditer(rb"\x1b\[\?" + mode + b"l", top.raw)]
+        assert not turned_on or turned_off[-1] > turned_on[-1], mode
+    assert top.raw.rfind(b"\x1b[?25h") > top.raw.rfind(b"\x1b[?25l")
+
+
+def test_shift_q_leaves_the_screen_behind(node: NodeProcess) -> None:
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        top.wait_for("● live")
+        top.type("Q")
+        assert top.wait() == 0
+        after = top.raw[top.raw.rfind(b"\x1b[?1049l") :].decode()
+        assert "Throughput" in after
+        assert "peer1" in after
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)], ids=str
+)
+def test_a_signal_ends_it_with_the_terminal_restored(node: NodeProcess, number: int, code: int) -> None:
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        top.wait_for("● live")
+        top.process.send_signal(number)
+        assert top.wait() == code
+        assert_restored(top)
+
+
+def test_a_signal_while_it_starts_restores_the_terminal_too(node: NodeProcess) -> None:
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        top.wait_for("qudag-top  connecting to")
+        top.process.send_signal(signal.SIGTERM)
+        assert top.wait() == 143
+        assert_restored(top)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["hang-up told", "nohup"])
+def test_a_terminal_that_goes_away_ends_it(node: NodeProcess, ignored: bool) -> None:
+    code = (
+        "import signal, runpy, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        f"sys.argv = ['qudag-top', '--node', {address_of(node)!r}]; "
+        "runpy.run_module('qudag_tui.tui', run_name='__main__')"
+    )
+    words = ("-c", code)
+    with on_terminal(*(words if ignored else (*TOP, "--node", address_of(node)))) as top:
+        top.wait_for("● live")
+        top.hang_up()
+        assert top.process.wait(15) == 129
+
+
+def test_it_follows_the_size_of_the_terminal_whatever_the_environment_says(node: NodeProcess) -> None:
+    with on_terminal(
+        *TOP, "--node", address_of(node), size=(80, 24), environ={"LINES": "10", "COLUMNS": "30"}
+    ) as top:
+        top.wait_for("q quit")
+        assert "q quit" in top.text.splitlines()[23]
+        top.resize(120, 40)
+        top.wait_for(lambda text: "q quit" in text.splitlines()[-1] and "UTC" in text)
+        top.resize(40, 10)
+        top.wait_for("qudag-top needs 60x16")
+        top.resize(100, 30)
+        top.wait_for("Throughput")
+
+
+def test_it_stops_for_the_shell_and_comes_back(node: NodeProcess) -> None:
+    shell = "import os; os.execvp('bash', ['bash', '--norc', '--noprofile', '-i'])"
+    with on_terminal("-c", shell, environ={"PS1": "ready> "}) as bash:
+        bash.wait_for("ready>")
+        bash.type(f"{sys.executable} -m qudag_tui.tui --node {address_of(node)}\n")
+        bash.wait_for("● live")
+        bash.type("\x1a")
+        bash.wait_for("Stopped")
+        bash.type("fg\n")
+        bash.wait_for(lambda text: "● live" in text and "q quit" in text)
+        bash.type("q")
+        bash.wait_for(lambda _: bash.raw.count(b"ready> ") == 3)
+        bash.type("exit\n")
+        assert bash.wait() == 0
+
+
+def test_no_color_means_no_colour(node: NodeProcess) -> None:
+    with on_terminal(*TOP, "--node", address_of(node), environ={"NO_COLOR": "1"}) as top:
+        top.wait_for("● live")
+        top.type("2")
+        top.wait_for("sorted by")
+        colours = {
+            code
+            for found in re.findall(rb"\x1b\[([\d;]*)m", top.raw)
+            for code in found.decode().replace("38;", "X;").replace("48;", "X;").split(";")
+            if code and code not in {"0", "1", "2", "4", "7", "39", "49"}
+        }
+        assert colours == set()
+
+
+def test_a_locale_without_unicode_gets_ascii(node: NodeProcess) -> None:
+    with on_terminal(*TOP, "--node", address_of(node), environ={"LANG": "", "LC_ALL": "C"}) as top:
+        top.wait_for("* live")
+        top.type("2")
+        top.wait_for("sorted by name ^")
+        assert top.raw.isascii()
+
+
+@pytest.mark.parametrize(
+    ("flags", "reports"), [((), True), (("--no-mouse",), False)], ids=["mouse", "no mouse"]
+)
+def test_the_mouse_can_be_left_to_the_terminal(
+    node: NodeProcess, flags: tuple[str, ...], reports: bool
+) -> None:
+    with on_terminal(*TOP, "--node", address_of(node), *flags) as top:
+        top.wait_for("● live")
+        assert (b"\x1b[?1003h" in top.raw) is reports
+
+
+def test_a_node_that_is_killed_and_started_again_is_lost_and_found(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "--name", "phoenix") as first,
+        on_terminal(*TOP, "--node", address_of(first)) as top,
+    ):
+        top.wait_for("● live")
+        first.stop(signal.SIGKILL)
+        top.wait_for(lambda text: "✗ lost" in text and "figures" in text)
+        with running(tmp_path, "--name", "phoenix"):
+            top.wait_for("● live")
+            assert "figures" not in top.text.splitlines()[1]
+
+
+def test_a_node_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    directory = tmp_path / "later"
+    with on_terminal(*TOP, "--node", f"unix:{directory}/rpc.sock") as top:
+        top.wait_for("no node answers yet")
+        assert "No such file" in top.text
+        with running(directory, "--name", "late"):
+            top.wait_for("● live")
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+def test_every_transport_shows_the_node(tmp_path: Path, transport: str) -> None:
+    flags = (
+        ["--name", "far"] if transport == "unix" else ["--name", "far", "--rpc", f"{transport}://127.0.0.1:0"]
+    )
+    with running(tmp_path, *flags) as process:
+        address, token = address_of(process), tmp_path / "rpc.cookie"
+        if transport != "unix":
+            found = re.search(rf"{transport}://\S+", process.ready_line)
+            assert found is not None, process.ready_line
+            address = found.group().rstrip(",;.")
+        words = [] if transport == "unix" else ["--token-file", str(token)]
+        with on_terminal(*TOP, "--node", address, *words) as top:
+            top.wait_for("● live")
+            top.type("q")
+            assert top.wait() == 0
+        once = plain_run("--once", "--node", address, *words)
+        assert once.stderr == ""
+        assert once.returncode == 0
+        assert "● live" in once.stdout
+
+
+def test_own_keys_and_theme_come_from_the_configuration(node: NodeProcess, home: Path) -> None:
+    config = home / ".config" / "qudag" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('[monitor]\ntheme = "light"\ninterval_s = 2.0\nmouse = false\n[keys]\nquit = "x"\n')
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        top.wait_for(lambda text: "● live" in text and "every 2 s" in text)
+        assert b"\x1b[?1003h" not in top.raw
+        assert "x quit" in top.text
+        top.type("x")
+        assert top.wait() == 0
+
+
+# --- without a screen ---------------------------------------------------------------------------------------
+
+
+def test_without_a_terminal_it_says_so_in_one_line(node: NodeProcess) -> None:
+    run = plain_run("--node", address_of(node))
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("qudag-top: stdin is not a terminal; use --once")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("term", ["dumb", ""], ids=["dumb", "unset"])
+def test_a_terminal_that_can_do_nothing_is_refused(node: NodeProcess, term: str) -> None:
+    with on_terminal(*TOP, "--node", address_of(node), environ={"TERM": term}) as top:
+        assert top.wait() == 2
+        assert "TERM does not name a full-screen terminal" in top.text.replace("\n", "")
+        assert b"\x1b[" not in top.raw
+
+
+def test_once_prints_the_overview_and_ends(node: NodeProcess) -> None:
+    run = plain_run("--once", "--node", address_of(node))
+    assert run.returncode == 0
+    assert run.stderr == ""
+    for title in ("Throughput", "Connections", "Latency", "Messages", "Events"):
+        assert f"\n{title} ─" in run.stdout
+    assert "\x1b" not in run.stdout
+    assert plain_run("--once", "--ascii", "--node", address_of(node)).stdout.isascii()
+
+
+def test_once_on_a_terminal_has_colours_unless_told_otherwise(node: NodeProcess) -> None:
+    for flags, expected in (((), True), (("--no-color",), False)):
+        with on_terminal(*TOP, "--once", "--node", address_of(node), *flags) as top:
+            assert top.wait() == 0
+            assert (b"\x1b[32m" in top.raw) is expected
+            assert b"\x1b[?1049h" not in top.raw
+
+
+def test_once_into_a_closed_pipe_is_silent(node: NodeProcess) -> None:
+    command = '"$0" -m qudag_tui.tui --once --node "$1" | head -1; echo ${PIPESTATUS[0]}'
+    run = subprocess.run(
+        ["bash", "-c", command, sys.executable, address_of(node)],
+        capture_output=True,
+        text=True,
+        env=environment(None),
+        cwd=REPO,
+        timeout=60,
+    )
+    assert run.stderr == ""
+    assert run.stdout.splitlines()[-1] in {"0", "141"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--once", "--node", NOBODY), 3, "no node answers at"),
+        (("--once", "--node", "ftp://x"), 2, ""),
+        (("--once", "--theme", "drak"), 2, "no theme is called 'drak'; did you mean 'dark'?"),
+        (("--once", "--node", "tcp://127.0.0.1:1", "--token-file", "/nonexistent"), 2, "no token file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(words: tuple[str, ...], code: int, said: str, home: Path) -> None:
+    run = plain_run(*words)
+    assert run.returncode == code
+    assert run.stderr.startswith(f"qudag-top: {said}")
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+
+
+def test_an_unknown_key_of_the_configuration_is_named(node: NodeProcess, home: Path) -> None:
+    config = home / ".config" / "qudag" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('[keys]\nquitt = "x"\n')
+    with on_terminal(*TOP, "--node", address_of(node)) as top:
+        assert top.wait() == 2
+        said = top.raw[top.raw.rfind(b"\x1b[0m") :].decode()
+        assert "unknown key 'keys.quitt'; did you mean 'quit'?" in said
+        assert str(config) in said
+        assert_restored(top)
+
+
+def test_importing_the_entry_point_loads_no_textual_and_once_none_either(node: NodeProcess) -> None:
+    code = (
+        "import sys; sys.argv = ['qudag-top', '--once', '--node', sys.argv[1]];"
+        "from qudag_tui.tui.__main__ import main; main(); "
+        "print(sorted(set(sys.modules) & {'textual', 'rich', 'asyncio', 'numpy'}), file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, address_of(node)],
+        capture_output=True,
+        text=True,
+        env=environment(None),
+        cwd=REPO,
+        timeout=60,
+    )
+    assert run.stderr == "[]\n"
+
+
+# --- the demo -----------------------------------------------------------------------------------------------
+
+
+def lab_processes(directory: Path) -> list[int]:
+    """The processes whose environment says that the demo under test began them."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                environ = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"QUDAG_TEST_DEMO={directory}".encode() in environ:
+                found.append(int(entry.name))
+    return found
+
+
+ENDS = {
+    "q": lambda top: top.type("q"),
+    "ctrl-c": lambda top: top.type("\x03"),
+    "SIGTERM": lambda top: top.process.send_signal(signal.SIGTERM),
+    "SIGKILL": lambda top: top.process.kill(),
+    "lost terminal": lambda top: top.hang_up(),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_however_the_demo_ends_nothing_is_left(how: str, tmp_path: Path) -> None:
+    marked = {"QUDAG_TEST_DEMO": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with on_terminal(*TOP, "--demo", environ=marked) as top:
+        top.wait_for(lambda text: "● live" in text and "peer5" in text and "4 of" in text, 90)
+        assert len(lab_processes(tmp_path)) >= 7
+        ENDS[how](top)
+        top.process.wait(30)
+        wait_until(lambda: not lab_processes(tmp_path), 30)
+        wait_until(lambda: not list(tmp_path.iterdir()), 30)
+
+
+def test_a_demo_that_is_interrupted_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    marked = {"QUDAG_TEST_DEMO": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with on_terminal(*TOP, "--demo", environ=marked) as top:
+        top.wait_for("starting five nodes")
+        top.process.send_signal(signal.SIGINT)
+        assert top.wait() == 130
+        wait_until(lambda: not lab_processes(tmp_path), 30)
+
+
+def test_a_demo_that_cannot_start_is_one_line(tmp_path: Path) -> None:
+    hollow = tmp_path / "bin"
+    hollow.mkdir()
+    run = plain_run(
+        "--demo", "--once", environ={"QUDAG_OVERLAY_MAX_PEERS": "nonsense", "TMPDIR": str(tmp_path)}
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith("qudag-top: the demo did not start: ")
+    assert run.stderr.count("\n") == 1
