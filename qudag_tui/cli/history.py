@@ -14,12 +14,15 @@ from qudag_tui.views.history_text import History, history_csv, history_json, his
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from qudag_tui.cli.options import Options
 
 __all__ = ["run"]
+
+# What a node gives in one answer.
+MAX_SERIES = 256
 
 CHART_ROWS = 18
 LEAST_CHART_CELLS = 20
@@ -36,17 +39,29 @@ def run(options: Options) -> int:
             else:
                 print_lines(names)
             return 0
-        for name in options.series:
-            if name not in names:
-                raise UsageError(
-                    f"no series is called {name!r}", did_you_mean(name, names) or "list them without any"
-                )
-        params: dict[str, object] = {"series": options.series, "from_unix_s": start, "to_unix_s": end}
+        series = _chosen(options.series, names)
+        params: dict[str, object] = {"series": series, "from_unix_s": start, "to_unix_s": end}
         if options.step_s is not None:
             params["step_s"] = options.step_s
         history = _history(connection.call("history", params))
     _print(history, options)
     return 0
+
+
+def _chosen(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The series that are named, or that fit a pattern such as ``latency.links.*``, each once."""
+    from fnmatch import fnmatchcase
+
+    found: dict[str, None] = {}
+    for word in words:
+        fitting = [name for name in names if name == word or fnmatchcase(name, word)]
+        if not fitting:
+            near = did_you_mean(word, names)
+            raise UsageError(f"no series is called {word!r}", near or "`qudag network history` lists them")
+        found |= dict.fromkeys(fitting)
+    if len(found) > MAX_SERIES:
+        raise UsageError(f"{len(found)} series are too many at once", f"choose {MAX_SERIES} or fewer")
+    return list(found)
 
 
 def _span(options: Options) -> tuple[float, float]:

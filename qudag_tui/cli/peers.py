@@ -6,7 +6,6 @@ from qudag_node.wire import PeerRows
 from qudag_tui.cli.output import Paper, print_json, print_lines
 from qudag_tui.cli.session import open_node
 from qudag_tui.errors import UsageError
-from qudag_tui.views.facts import facts, records
 from qudag_tui.views.selection import Figures, parse_selection
 
 TYPE_CHECKING = False
@@ -19,7 +18,6 @@ PEERS_SCHEMA = "qudag.peers/1"
 PEER_SCHEMA = "qudag.peer/1"
 
 LINK_STATES = frozenset({"connected", "connecting", "backoff"})
-EVENT_COLUMNS = ("unix_s", "severity", "kind", "text")
 
 
 def list_(options: Options) -> int:
@@ -71,14 +69,12 @@ def info(options: Options) -> int:
     if options.format == "json":
         print_json({"schema": PEER_SCHEMA, **answer})
         return 0
+    import time
+
+    from qudag_tui.views.peer_info import peer_info
+
     paper = Paper(no_color=options.no_color)
-    lines = [*facts(answer.get("row", {}), colour=paper.colour)]
-    rest = {name: value for name, value in answer.items() if name not in {"row", "events"} and value}
-    lines += facts(rest, colour=paper.colour)
-    events = answer.get("events", ())
-    if events:
-        lines += ["", *records(events, EVENT_COLUMNS, width=paper.width, colour=paper.colour)]
-    print_lines(lines)
+    print_lines(peer_info(answer, at_unix_s=time.time(), width=paper.width, colour=paper.colour))
     return 0
 
 

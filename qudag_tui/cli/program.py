@@ -143,7 +143,9 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("series", nargs="*", metavar="SERIES", help="names; none lists them all")
+    parser.add_argument(
+        "series", nargs="*", metavar="SERIES", help="names, or patterns with *; none lists them all"
+    )
     parser.add_argument(
         "--from",
         dest="start",
@@ -304,7 +306,8 @@ COMMANDS: tuple[Command, ...] = (
         "network history",
         "what the figures were",
         "qudag network history",
-        "qudag network history messages.sent_per_s --from 1h --step 10s",
+        "qudag network history messages.sent_rate.1s --from 1h --step 10s",
+        "qudag network history 'latency.links.p*' --from 10m --format csv",
         run="history:run",
         formats=("table", "json", "csv", "chart"),
         add=_add_history,

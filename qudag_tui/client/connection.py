@@ -113,14 +113,17 @@ class Connection:
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
         call_id, data = self._session.call(method, params or {})
         self._leaving += data
-        while True:
-            for event in self._exchange(deadline):
-                if isinstance(event, Reply) and event.id == call_id:
-                    result: Mapping[str, Any] = clean_tree(event.result)
-                    return result
-                if isinstance(event, Failed) and event.id == call_id:
-                    raise rpc_error(event.error)
-                self._note(event)
+        answer: Reply | Failed | None = None
+        while answer is None:
+            for event in self._exchange(deadline):  # all of them: notifications may follow the answer
+                if isinstance(event, Reply | Failed) and event.id == call_id:
+                    answer = event
+                else:
+                    self._note(event)
+        if isinstance(answer, Failed):
+            raise rpc_error(answer.error)
+        result: Mapping[str, Any] = clean_tree(answer.result)
+        return result
 
     def notifications(self, *, timeout_s: float | None = None) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield (method, parameters) as they come; ``timeout_s`` bounds the silence between two.

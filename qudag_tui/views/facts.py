@@ -27,12 +27,12 @@ __all__ = ["fact", "facts", "records"]
 
 # The longest suffix that fits decides.
 _UNITS = (
-    ("_unix_s", format_timestamp),
+    ("unix_s", format_timestamp),
     ("uptime_s", format_age),
     ("age_s", format_age),
-    ("_bytes_per_s", lambda value: format_bits_per_s(None if value is None else value * 8)),
+    ("bytes_per_s", lambda value: format_bits_per_s(None if value is None else value * 8)),
     ("_bits_per_s", format_bits_per_s),
-    ("_per_s", format_rate),
+    ("per_s", format_rate),
     ("_s", format_seconds),
     ("_bytes", format_bytes),
     ("bytes_sent", format_bytes),
@@ -83,6 +83,11 @@ def records(
     colour: bool = False,
 ) -> list[str]:
     """A table of maps that have the same keys."""
-    heads = [Column(name.removesuffix("_unix_s").removesuffix("_s").replace("_", " ")) for name in columns]
+    heads = [Column(_head(name)) for name in columns]
     cells = [[fact(name, row.get(name)) for name in columns] for row in rows]
     return render_table(heads, cells, width=width, colour=colour)
+
+
+def _head(name: str) -> str:
+    """The unit stands in the values."""
+    return "time" if name == "unix_s" else name.removesuffix("_unix_s").removesuffix("_s").replace("_", " ")

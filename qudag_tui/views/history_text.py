@@ -70,10 +70,17 @@ def history_table(history: History, *, colour: bool = False) -> list[str]:
 
 
 def figure_of(name: str, value: float | None) -> str:
-    """A value of a series in the unit that its name says."""
-    # latency.links.p99 and rtt_p50_s are seconds too.
-    is_latency = name.startswith("latency.") and not name.endswith("samples")
-    return fact("latency_s" if is_latency else name.rpartition(".")[2], value)
+    """A value of a series in the unit that its dotted name says."""
+    *parents, leaf = name.split(".")
+    parent = parents[-1] if parents else ""
+    if leaf == "samples":
+        return fact("samples", value)
+    if leaf in {"1s", "10s", "60s", "per_s"}:
+        return fact("bytes_per_s" if parents[0] == "bandwidth" else "per_s", value)
+    if parents[:1] == ["latency"]:
+        return fact("latency_s", value)
+    # Of a distribution the parent names the unit: performance.processing_time_s.p99.
+    return fact(parent if parent.endswith(("_s", "_bytes")) else leaf, value)
 
 
 def history_csv(history: History) -> list[str]:

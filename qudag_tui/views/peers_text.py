@@ -10,19 +10,22 @@ from qudag_tui.views.text import (
     format_bits_per_s,
     format_bytes,
     format_count,
+    format_rate,
     format_ratio,
     format_seconds,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from qudag_tui.views.selection import Figures
     from qudag_tui.views.table import Cell
 
-__all__ = ["STATE_STYLES", "peer_label", "peers_detailed", "peers_table", "short_id"]
+    _Unit = Callable[[float | None], str]
+
+__all__ = ["STATE_STYLES", "peer_block", "peer_label", "peers_detailed", "peers_table", "short_id"]
 
 STATE_STYLES = {"connected": "good", "connecting": "warn", "backoff": "warn", "banned": "bad", "known": "dim"}
 
@@ -102,89 +105,82 @@ def peers_detailed(figures: Figures, *, colour: bool = False) -> list[str]:
     at_unix_s = figures.document.get("node", {}).get("sampled_unix_s")
     lines: list[str] = []
     for row in figures.rows:
-        lines += [*_block(figures, row, at_unix_s, colour=colour), ""]
+        lines += [*peer_block(figures.peers.row(row), at_unix_s, colour=colour), ""]
     return lines[:-1]
 
 
-def _block(figures: Figures, row: int, at_unix_s: float | None, *, colour: bool) -> list[str]:
-    peers = figures.peers
+_RTTS = ("last", "min", "avg", "p50", "p95", "p99", "max", "jitter")
 
-    def text(name: str) -> str:
-        return str(column_of(peers, name)[row]) or UNKNOWN
+# What each line of a block lists: (label, column, unit).
+_LINES: dict[str, tuple[tuple[str, str, _Unit], ...]] = {
+    "rtt": (
+        *((key, f"rtt_{key}_s", format_seconds) for key in _RTTS),
+        ("samples", "rtt_samples", format_count),
+    ),
+    "loss": (
+        ("60 s", "loss_ratio", format_ratio),
+        ("session", "loss_session_ratio", format_ratio),
+        ("probes", "probes_sent", format_count),
+        ("lost", "probes_lost", format_count),
+    ),
+    "messages": (
+        ("sent", "messages_sent", format_count),
+        ("received", "messages_received", format_count),
+        ("dropped in", "messages_dropped_in", format_count),
+        ("dropped out", "messages_dropped_out", format_count),
+        ("failed", "messages_failed", format_count),
+        ("queued", "queue_messages", format_count),
+        ("unconfirmed", "unconfirmed_messages", format_count),
+    ),
+    "bytes": (
+        ("sent", "bytes_sent", format_bytes),
+        ("received", "bytes_received", format_bytes),
+        ("queued", "queue_bytes", format_bytes),
+        ("unconfirmed", "unconfirmed_bytes", format_bytes),
+    ),
+    "rates": (
+        ("out", "sent_bytes_per_s", _bits),
+        ("in", "received_bytes_per_s", _bits),
+        ("out msg/s", "sent_messages_per_s", format_rate),
+        ("in msg/s", "received_messages_per_s", format_rate),
+        ("utilization", "utilization_ratio", format_ratio),
+    ),
+    "tcp": (
+        ("rtt", "tcp_rtt_s", format_seconds),
+        ("var", "tcp_rttvar_s", format_seconds),
+        ("min", "tcp_min_rtt_s", format_seconds),
+        ("retransmits", "tcp_retransmits", format_count),
+        ("cwnd", "tcp_cwnd_segments", format_count),
+        ("delivery", "tcp_delivery_bytes_per_s", _bits),
+        ("sent", "tcp_sent_bytes", format_bytes),
+        ("received", "tcp_received_bytes", format_bytes),
+    ),
+}
 
-    def number(name: str) -> float | None:
-        return _number(column_of(peers, name)[row])
 
-    def listed(*cells: tuple[str, str, Callable[[float | None], str]]) -> str:
-        return "  ".join(f"{label} {unit(number(name))}" for label, name, unit in cells)
+def peer_block(row: Mapping[str, Any], at_unix_s: float | None, *, colour: bool = False) -> list[str]:
+    """Everything of one peer, from its row of the public document."""
 
-    since = number("connected_unix_s")
-    up = format_age(at_unix_s - since if since and at_unix_s else None)
-    state = text("state")
-    rtt = listed(
-        *(
-            (key, f"rtt_{key}_s", format_seconds)
-            for key in ("last", "min", "avg", "p50", "p95", "p99", "max", "jitter")
-        )
-    )
-    rows = [
-        ("id", text("id")),
+    def word(name: str) -> str:
+        return row.get(name) or UNKNOWN
+
+    since = row.get("connected_unix_s")
+    up_s = at_unix_s - since if at_unix_s and since and row.get("state") == "connected" else None
+    facts = [
+        ("id", word("id")),
         (
             "link",
-            f"{text('direction')}  {text('address')}  up {up}  "
-            + listed(("reconnects", "reconnects", format_count), ("hops", "hops", format_count)),
+            f"{word('direction')}  {word('address')}  up {format_age(up_s)}"
+            f"  reconnects {format_count(row.get('reconnects'))}  hops {format_count(row.get('hops'))}",
         ),
-        ("agent", f"{text('agent')}  " + listed(("protocol", "protocol_version", format_count))),
-        ("rtt", f"{rtt}  {listed(('samples', 'rtt_samples', format_count))}  {text('rtt_method')}"),
-        (
-            "loss",
-            listed(
-                ("60 s", "loss_ratio", format_ratio),
-                ("session", "loss_session_ratio", format_ratio),
-                ("probes", "probes_sent", format_count),
-                ("lost", "probes_lost", format_count),
-            ),
-        ),
-        (
-            "messages",
-            listed(
-                ("sent", "messages_sent", format_count),
-                ("received", "messages_received", format_count),
-                ("dropped in", "messages_dropped_in", format_count),
-                ("dropped out", "messages_dropped_out", format_count),
-                ("failed", "messages_failed", format_count),
-                ("queued", "queue_messages", format_count),
-                ("unconfirmed", "unconfirmed_messages", format_count),
-            ),
-        ),
-        (
-            "bytes",
-            listed(
-                ("sent", "bytes_sent", format_bytes),
-                ("received", "bytes_received", format_bytes),
-                ("out", "sent_bytes_per_s", _bits),
-                ("in", "received_bytes_per_s", _bits),
-                ("queued", "queue_bytes", format_bytes),
-                ("unconfirmed", "unconfirmed_bytes", format_bytes),
-                ("utilization", "utilization_ratio", format_ratio),
-            ),
-        ),
-        (
-            "tcp",
-            listed(
-                ("rtt", "tcp_rtt_s", format_seconds),
-                ("var", "tcp_rttvar_s", format_seconds),
-                ("min", "tcp_min_rtt_s", format_seconds),
-                ("retransmits", "tcp_retransmits", format_count),
-                ("cwnd", "tcp_cwnd_segments", format_count),
-                ("delivery", "tcp_delivery_bytes_per_s", _bits),
-                ("sent", "tcp_sent_bytes", format_bytes),
-                ("received", "tcp_received_bytes", format_bytes),
-            ),
-        ),
+        ("agent", f"{word('agent')}  protocol {format_count(row.get('protocol_version'))}"),
     ]
-    label = paint(
-        peer_label(text("name"), str(column_of(peers, "alias")[row]), text("id")), "head", colour=colour
+    for name, listed in _LINES.items():
+        text = "  ".join(f"{label} {unit(row.get(column))}" for label, column, unit in listed)
+        facts.append((name, f"{text}  {word('rtt_method')}" if name == "rtt" else text))
+    label = peer_label(row.get("name") or "", row.get("alias") or "", row.get("id") or "")
+    state = word("state")
+    title = (
+        f"{paint(label, 'head', colour=colour)}  {paint(state, STATE_STYLES.get(state, ''), colour=colour)}"
     )
-    title = f"{label}  {paint(state, STATE_STYLES.get(state, ''), colour=colour)}"
-    return [title, *render_table([Column(""), Column("")], rows, indent="  ", head=False)]
+    return [title, *render_table([Column(""), Column("")], facts, indent="  ", head=False)]

@@ -330,7 +330,7 @@ def test_the_log_is_followed_above_its_level(qudag: Runner, node: SmallNode) -> 
 
 # --- history --------------------------------------------------------------------------------------
 
-NAMES = ["latency.links.p99", "messages.sent_per_s"]
+NAMES = ["latency.links.p99", "messages.sent_rate.1s"]
 
 
 @pytest.fixture
@@ -357,11 +357,11 @@ def test_history_lists_its_series(qudag: Runner, past: SmallNode) -> None:
 
 
 def test_history_in_each_format(qudag: Runner, past: SmallNode) -> None:
-    words = ("network", "history", "messages.sent_per_s", "--step", "10s", "--from", str(examples.NOON))
+    words = ("network", "history", "messages.sent_rate.1s", "--step", "10s", "--from", str(examples.NOON))
     assert qudag(*words).stdout == (
-        "time                  messages.sent_per_s\n"
-        "2026-01-31T12:30:00Z                 1.00\n"
-        "2026-01-31T12:30:20Z                 3.00\n"
+        "time                  messages.sent_rate.1s\n"
+        "2026-01-31T12:30:00Z                   1.00\n"
+        "2026-01-31T12:30:20Z                   3.00\n"
     )
     assert qudag(*words, "--format", "csv").stdout.splitlines()[1:] == [
         "1769862600.0,1.0",
@@ -369,25 +369,30 @@ def test_history_in_each_format(qudag: Runner, past: SmallNode) -> None:
         "1769862620.0,3.0",
     ]
     assert json.loads(qudag(*words, "--format", "json").stdout)["series"] == {
-        "messages.sent_per_s": [1.0, None, 3.0]
+        "messages.sent_rate.1s": [1.0, None, 3.0]
     }
     chart = qudag(*words, "--format", "chart")
     assert chart.code == 0
-    assert chart.stdout.startswith("messages.sent_per_s\n")
+    assert chart.stdout.startswith("messages.sent_rate.1s\n")
     asked = past.calls[1][1]
     assert (asked["series"], asked["step_s"], asked["from_unix_s"]) == (
-        ["messages.sent_per_s"],
+        ["messages.sent_rate.1s"],
         10.0,
         examples.NOON,
     )
 
 
 def test_an_unknown_series_is_told_with_the_nearest(qudag: Runner, past: SmallNode) -> None:
-    output = qudag("network", "history", "messages.sent_per")
+    output = qudag("network", "history", "messages.sent_rate")
     assert (output.code, output.stderr) == (
         2,
-        "qudag: no series is called 'messages.sent_per'; did you mean 'messages.sent_per_s'?\n",
+        "qudag: no series is called 'messages.sent_rate'; did you mean 'messages.sent_rate.1s'?\n",
     )
+
+
+def test_series_can_be_chosen_by_a_pattern(qudag: Runner, past: SmallNode) -> None:
+    output = qudag("network", "history", "*.p99", "latency.links.p99", "--format", "csv")
+    assert output.stdout.startswith("unix_s,latency.links.p99\n")
 
 
 @pytest.mark.parametrize(

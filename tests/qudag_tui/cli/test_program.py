@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def test_every_command_explains_itself_with_an_example(qudag: Runner, of: Comman
 @pytest.mark.parametrize("of", COMMANDS, ids=lambda of: " ".join(of.path))
 def test_every_example_parses(of: Command) -> None:
     for example in of.examples:
-        words = example.partition(" > ")[0].replace("'floods adverts'", "floods").split()[1:]
+        words = shlex.split(example.partition(" > ")[0])[1:]
         assert parse(words).command is of
 
 

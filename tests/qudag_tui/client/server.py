@@ -91,6 +91,7 @@ class SmallNode:
         address: What a client connects to; on tls with the identity.
         methods: What it answers; change it at any time.
         calls: (method, params) in the order they came.
+        behind_answers: Notifications written together with each answer.
     """
 
     def __init__(self, transport: str, directory: Path, *, identity: Identity | None = None) -> None:
@@ -100,6 +101,7 @@ class SmallNode:
         self.token = TOKEN
         self.raw: bytes | None = None
         self.is_silent = False
+        self.behind_answers: list[tuple[str, Params]] = []
         self._transport = transport
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -211,6 +213,7 @@ class SmallNode:
             error = {"code": "unknown_method", "message": f"no method {request.method}"}
             return encode(Response(request.id, error, None))
         try:
-            return encode(Response(request.id, None, method(params, push)))
+            answer = encode(Response(request.id, None, method(params, push)))
+            return answer + b"".join(encode(Notification(m, [dict(p)])) for m, p in self.behind_answers)
         except RpcError as exc:
             return encode(Response(request.id, exc.to_wire(), None))

@@ -106,6 +106,17 @@ def test_notifications_come_in_order_even_before_the_answer(node: SmallNode) -> 
         assert [next(stream) for _ in range(3)] == [("events", {"seq": seq}) for seq in range(3)]
 
 
+def test_notifications_behind_the_answer_are_not_lost_however_the_bytes_come(tmp_path: Path) -> None:
+    with SmallNode("unix", tmp_path) as node, open_(node) as connection:
+        assert connection.hello
+        node.methods["subscribe"] = lambda _params, _push: {"stream": 1}
+        # Both in one write, and so most likely in one read.
+        node.behind_answers = [("events", {"seq": 1}), ("events", {"seq": 2})]
+        connection.call("subscribe", {"topic": "events"})
+        stream = connection.notifications(timeout_s=10)
+        assert [next(stream) for _ in range(2)] == node.behind_answers
+
+
 def test_silence_between_notifications_is_an_error(tmp_path: Path) -> None:
     with SmallNode("unix", tmp_path) as node, open_(node) as connection:
         assert connection.hello

@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from qudag_tui.views.csv import csv_line
 from qudag_tui.views.facts import fact, facts, records
 from qudag_tui.views.history_chart import history_chart, runs
-from qudag_tui.views.history_text import History, history_csv, history_json, history_table
+from qudag_tui.views.history_text import History, figure_of, history_csv, history_json, history_table
 from qudag_tui.views.text import cell_width
 from tests.qudag_tui.examples import NOON
 from tests.snapshots import TextSnapshot
@@ -23,7 +23,7 @@ def history(points: int = 90) -> History:
         NOON,
         10.0,
         {
-            "messages.sent_per_s": [100.0 + 50.0 * sin(i / 9) for i in range(points)],
+            "messages.sent_rate.1s": [100.0 + 50.0 * sin(i / 9) for i in range(points)],
             "latency.links.p99": [
                 nan if i in {30, 31, 50} else 0.02 + 0.005 * sin(i / 5) for i in range(points)
             ],
@@ -33,12 +33,34 @@ def history(points: int = 90) -> History:
 
 
 def test_a_table_leaves_out_moments_of_which_nothing_is_known() -> None:
-    lines = history_table(History(NOON, 60.0, {"bandwidth.sent_bytes_per_s": [125_000.0, nan, 0.0]}))
+    lines = history_table(History(NOON, 60.0, {"bandwidth.sent_rate.1s": [125_000.0, nan, 0.0]}))
     assert lines == [
-        "time                  bandwidth.sent_bytes_per_s",
-        "2026-01-31T12:30:00Z                   1.00 Mb/s",
-        "2026-01-31T12:32:00Z                    0.00 b/s",
+        "time                  bandwidth.sent_rate.1s",
+        "2026-01-31T12:30:00Z               1.00 Mb/s",
+        "2026-01-31T12:32:00Z                0.00 b/s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("messages.sent", 1234, "1.23k"),
+        ("messages.sent_rate.10s", 12.5, "12.5"),
+        ("bandwidth.sent_peak.per_s", 125_000, "1.00 Mb/s"),
+        ("bandwidth.sent_bytes", 1536, "1.50 KiB"),
+        ("messages.by_type.data.size_bytes.p99", 1536, "1.50 KiB"),
+        ("latency.links.p99", 0.02, "20.0 ms"),
+        ("latency.links.samples", 20, "20"),
+        ("performance.processing_time_s.max", 0.02, "20.0 ms"),
+        ("performance.tps.1s", 0.02, "0.02"),
+        ("peers.12D3KooW.rtt_p50_s", 0.02, "20.0 ms"),
+        ("peers.12D3KooW.sent_bytes_per_s", 125_000, "1.00 Mb/s"),
+        ("resources.cpu_ratio", 0.5, "50.0 %"),
+        ("node.uptime_s", 3700, "1h 01m"),
+    ],
+)
+def test_a_series_has_the_unit_of_its_name(name: str, value: float, expected: str) -> None:
+    assert figure_of(name, value) == expected
 
 
 def test_csv_and_json_have_every_point() -> None:
