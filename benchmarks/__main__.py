@@ -27,7 +27,9 @@ def modules() -> list[str]:
 
 def main() -> int:
     """Run what was asked for and print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure beside the peers and print the table.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure beside the peers and print the table."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(modules())}")
     parser.add_argument("--method", action="store_true", help="print how each row was measured")
     options = parser.parse_args()

@@ -99,11 +99,25 @@ def _places(arguments: Namespace) -> tuple[Path, Path, bool]:
     """Return the data directory, the settings file, and whether that was asked for by name."""
     from qudag_node.wire.paths import data_dir
 
-    name = arguments.name or os.environ.get("QUDAG_NODE_NAME") or ProcessConfig().name
-    ProcessConfig(name=name)  # refuses a name that would lead out of the directory of data directories
-    directory = data_directory(arguments, os.environ) or Path(data_dir(name, os.environ))
-    named = arguments.config or os.environ.get("QUDAG_CONFIG")
-    return directory.absolute(), Path(named) if named else directory / "config.toml", bool(named)
+    named = arguments.name or os.environ.get("QUDAG_NODE_NAME")
+    directory = data_directory(arguments, os.environ)
+    if directory is None and named is None and arguments.command != "start":
+        directory = _only_running()
+    if directory is None:
+        name = named or ProcessConfig().name
+        ProcessConfig(name=name)  # refuses a name that would lead out of the directory of data directories
+        directory = Path(data_dir(name, os.environ))
+    file = arguments.config or os.environ.get("QUDAG_CONFIG")
+    return directory.absolute(), Path(file) if file else directory / "config.toml", bool(file)
+
+
+def _only_running() -> Path | None:
+    """Return the data directory of the only node that runs here, None where there is none or several."""
+    from qudag_node.wire.paths import runtime_dir
+
+    links = Path(runtime_dir(os.environ))
+    targets = {link.readlink().parent for link in links.glob("*.sock") if link.is_symlink()}
+    return next(iter(targets)) if len(targets) == 1 and targets != {links} else None
 
 
 def _load(arguments: Namespace) -> LoadedConfig:

@@ -11,7 +11,7 @@ from qudag_node.config.settings import (
     ProcessConfig,
     RpcConfig,
 )
-from qudag_node.config.template import config_lines, config_template, config_tree
+from qudag_node.config.template import config_lines, config_page, config_template, config_tree
 
 __all__ = [
     "HistoryConfig",
@@ -25,6 +25,7 @@ __all__ = [
     "RpcConfig",
     "Setting",
     "config_lines",
+    "config_page",
     "config_template",
     "config_tree",
     "load_config",

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from qudag_node.config.loader import LoadedConfig, settings
 
-__all__ = ["config_lines", "config_template", "config_tree"]
+__all__ = ["config_lines", "config_page", "config_template", "config_tree"]
 
 
 def config_template() -> str:
     """Return a TOML file in which every setting stands, commented out, with its default and meaning."""
     return "\n".join(_template_lines()) + "\n"
+
+
+def config_page() -> str:
+    """Return docs/configuration.md."""
+    return "\n".join(_page_lines()) + "\n"
 
 
 def config_tree(loaded: LoadedConfig) -> dict[str, dict[str, object]]:
@@ -56,3 +61,48 @@ def _template_lines() -> Iterator[str]:
             if setting.in_file:
                 yield f"# {setting.help}"
                 yield f"#{setting.name} = {_toml(setting.default)}"
+
+
+_PAGE_HEAD = """\
+# Configuration
+
+<!-- Written by qudag_node.config.config_page, and compared by a test. To write it anew, run
+python -c 'from qudag_node.config import config_page as page; print(page(), end="")' >docs/configuration.md
+-->
+
+A setting `section.key` has its value from the last of these that gives one:
+
+1. its default,
+2. the file: `key` in `[section]` of `DIR/config.toml`, or of the file named by `--config` or `QUDAG_CONFIG`,
+3. the environment: `QUDAG_SECTION_KEY`; commas separate the parts of a list, an empty text unsets,
+4. a flag of `qudag start`: one of its own (`qudag start --help`), or `--set section.key=value`.
+
+DIR is `$XDG_DATA_HOME/qudag/NAME` (`~/.local/share/qudag/NAME`), or what `--data-dir` or
+`QUDAG_NODE_DATA_DIR` says. `qudag config show` prints every value and where it came from; `qudag config init`
+writes a file in which everything stands, commented out; `qudag config path` says where that is.
+A misspelt key ends the start with exit code 2 and one line: the place, the key and the nearest spelling.
+
+While the node runs, settings do not change; start it again to change one.\
+"""
+
+_KINDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "Path": "path",
+    "list": "list of texts",
+}
+
+
+def _page_lines() -> Iterator[str]:
+    yield _PAGE_HEAD
+    for section, group in groupby(settings(), key=lambda setting: setting.section):
+        yield ""
+        yield f"## `[{section}]`"
+        yield ""
+        yield "| key | kind | default | meaning |"
+        yield "|---|---|---|---|"
+        for setting in group:
+            default = "unset" if setting.default is None else f"`{_toml(setting.default)}`"
+            yield f"| `{setting.name}` | {_KINDS[setting.kind]} | {default} | {setting.help} |"

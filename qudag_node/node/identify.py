@@ -11,7 +11,7 @@ from typing import cast
 
 from qudag_node.config import LoadedConfig
 from qudag_node.errors import DataDirectoryError
-from qudag_node.overlay.identity import load_or_create_identity
+from qudag_node.overlay.identity import KEY_FILE_NAME, load_or_create_identity
 from qudag_node.wire.errors import WireError
 from qudag_node.wire.paths import socket_path
 from qudag_node.wire.session import ClientSession, Failed, Reply
@@ -34,6 +34,8 @@ def identity_lines(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise DataDirectoryError(f"{directory}: cannot be made: {exc.strerror}") from exc
+    if not (directory / KEY_FILE_NAME).exists():
+        _say(f"there was no identity in {directory} yet; this is a new one")
     identity = load_or_create_identity(directory)
     addresses = overlay.advertise or _listening(directory, environ) or overlay.listen
     for address in addresses:

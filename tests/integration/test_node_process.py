@@ -293,6 +293,22 @@ def test_id_prints_what_a_peer_needs(tmp_path: Path) -> None:
         assert port != "0"
 
 
+def test_without_a_name_the_only_running_node_is_meant(tmp_path: Path) -> None:
+    with running(tmp_path / "d", "--name", "peer1") as node:
+        assert node.ready_line.split()[1] in run("id").stdout
+        assert run("config", "path").stdout == f"{tmp_path / 'd' / 'config.toml'}\n"
+        assert "peer1" in run("log").stdout
+        with running(tmp_path / "e", "--name", "peer2"):
+            assert run("log").returncode == 1
+
+
+def test_a_new_identity_is_said_to_be_new(tmp_path: Path) -> None:
+    first = run("id", "--data-dir", str(tmp_path / "d"))
+    assert "this is a new one" in first.stderr
+    again = run("id", "--data-dir", str(tmp_path / "d"))
+    assert (again.stdout, again.stderr) == (first.stdout, "")
+
+
 def test_config_shows_values_with_their_sources_and_begins_a_file_once(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     file = directory / "config.toml"

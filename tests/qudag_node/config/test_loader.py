@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qudag_node.config import NodeConfig, OverlayConfig, config_template, load_config, settings
+from qudag_node.config import NodeConfig, OverlayConfig, config_page, config_template, load_config, settings
 from qudag_node.errors import ConfigError
+from tests.conftest import REPO
 
 
 def write(directory: Path, text: str) -> Path:
@@ -144,6 +145,10 @@ def test_the_template_sets_nothing_and_uncommented_sets_the_defaults(tmp_path: P
     assert load_config(file=write(tmp_path, uncommented)).config == NodeConfig()
     for setting in settings():
         assert f"#{setting.name} = " in text or not setting.in_file
+
+
+def test_the_page_of_the_documentation_is_in_step() -> None:
+    assert (REPO / "docs" / "configuration.md").read_text(encoding="utf-8") == config_page()
 
 
 def test_ten_thousand_links_can_be_asked_for() -> None:
