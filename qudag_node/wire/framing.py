@@ -132,7 +132,7 @@ class Decoder:
         self._start = 0  # where the message being walked begins
         self._at = 0  # where its next header stands; behind the buffer's end while a body is awaited
         self._open: list[int] = []  # values still to come in each open array or map, outermost first
-        self._broken: RemoteProtocolError | None = None
+        self._broken = ""  # the text only: the error itself would hold its frames, and they this decoder
 
     @property
     def pending_bytes(self) -> int:
@@ -150,14 +150,14 @@ class Decoder:
 
     def messages(self, data: bytes | bytearray | memoryview) -> Iterator[Message]:
         """Yield what ``feed`` returns, one by one, so that ``message_bytes`` may change in between."""
-        if self._broken is not None:
-            raise self._broken
+        if self._broken:
+            raise RemoteProtocolError(self._broken)
         self._buffer += data
         try:
             while self._walk():
                 yield self._take()
         except RemoteProtocolError as error:
-            self._broken = error
+            self._broken = str(error)
             self._buffer.clear()
             raise
         del self._buffer[: self._start]

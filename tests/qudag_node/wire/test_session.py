@@ -1,5 +1,6 @@
 """A session from hello to calls: both sides against each other, and each against a bad other."""
 
+import tracemalloc
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from qudag_node.peerid import PeerId
 from qudag_node.wire import (
+    HANDSHAKE_BYTES,
+    SERVER_LIMITS,
     AuthenticationError,
     ClientSession,
     Credential,
@@ -424,3 +427,40 @@ def test_roles_include_the_ones_before_them() -> None:
     assert Role.ADMIN.includes(Role.OPERATOR)
     assert Role.OPERATOR.includes(Role.OPERATOR)
     assert not Role.VIEWER.includes(Role.OPERATOR)
+
+
+def test_hostile_clients_leave_no_memory_behind() -> None:
+    streams = [
+        b"GET / HTTP/1.1\r\n",
+        b"\x94\x00\x01\xdb\x7f\xff\xff\xff",
+        b"\x94\x00" + b"\xdc\x01\x00" * 300,
+    ]
+    streams += [
+        encode(Request(1, "stats", [{"x": b"y" * 900}])),
+        encode(Request(1, "hello", [{"versions": []}])),
+    ]
+
+    def attack() -> None:
+        for stream in streams:
+            node, decoder = tls_node(), Decoder(SERVER_LIMITS)
+            decoder.message_bytes = HANDSHAKE_BYTES
+            try:
+                for message in decoder.feed(stream):
+                    assert isinstance(message, Request)
+                    node.receive(message)
+            except RemoteProtocolError:
+                assert decoder.pending_bytes == 0
+            assert node.role is None
+
+    attack()
+    tracemalloc.start()
+    try:
+        attack()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(200):
+            attack()
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000
+    assert peak - before < 100_000
