@@ -19,15 +19,18 @@ $(BIN)/python:
 # --only-binary: no compiler is ever needed; --require-hashes: nothing but what the lock names.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 EDITABLE = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+COMPILE = $(BIN)/python -m compileall -q qudag_node qudag_tui
 
 $(VENV)/.run: $(LOCK)/run.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) -r $(LOCK)/run.txt
 	$(EDITABLE)
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: $(LOCK)/dev.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) -r $(LOCK)/dev.txt
 	$(EDITABLE)
+	$(COMPILE)
 	@touch $@ $(VENV)/.run
 
 venv: $(VENV)/.dev ## make .venv with everything a developer needs
