@@ -66,8 +66,9 @@ def _up(arguments: argparse.Namespace) -> int:
     from qudag_node.lab.supervisor import Supervisor
 
     logging.basicConfig(level=logging.WARNING, format="qudag lab: %(message)s", stream=sys.stderr)
-    asyncio.run(Supervisor(options, os.environ).run(_announce))
-    return 0
+    supervisor = Supervisor(options, os.environ)
+    asyncio.run(supervisor.run(_announce))
+    return EXIT_INTERRUPTED if supervisor.is_interrupted else 0
 
 
 def _announce(announcement: Mapping[str, Any]) -> None:

@@ -85,15 +85,19 @@ class Relay:
             )
 
 
-def bind_all(nodes: Sequence[NodeName], links: Iterable[Link]) -> Relay:
-    """Bind the addresses of all links, with one port number for all where the host permits it.
+def bind_all(nodes: Sequence[NodeName], links: Iterable[Link], *, host_is_local: bool | None = None) -> Relay:
+    """Bind the addresses of all links.
+
+    Args:
+        host_is_local: Whether 127.77.0.0/16 is this host's, so that each node has an address of its own;
+            found out, if None.
 
     Raises:
         EngineUnavailableError: No free port, or too few file descriptors.
     """
     directions = [direction for link in links for direction in link.directions]
     try:
-        if not _is_local("127.77.0.1"):
+        if not (_is_local("127.77.0.1") if host_is_local is None else host_is_local):
             return _bind_ports_of_one_host(nodes, directions)
         for _ in range(_ATTEMPTS):
             relay = _try_port(nodes, directions, random.choice(_PORTS))

@@ -41,7 +41,11 @@ SCHEMA = "qudag.lab/1"
 
 
 class Supervisor:
-    """One lab, from nothing to nothing."""
+    """One lab, from nothing to nothing.
+
+    Attributes:
+        is_interrupted: It ends, or ended, because of Ctrl-C.
+    """
 
     def __init__(self, options: LabOptions, environ: Mapping[str, str]) -> None:
         self._options = options
@@ -54,6 +58,7 @@ class Supervisor:
         if self._is_temporary:
             # What runs for a moment must not become anybody's default node.
             self._node_environ = {**environ, "XDG_RUNTIME_DIR": str(path / "run")}
+        self.is_interrupted = False
         self._stop = asyncio.Event()
         self._failure: NodeError | None = None
         self._busy = asyncio.Lock()
@@ -136,7 +141,7 @@ class Supervisor:
     async def _serve(self, announce: Callable[[dict[str, Any]], None]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._signalled, number)
         loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
         if self._options.parent_fd is not None:
             self._watch_parent(self._options.parent_fd)
@@ -155,6 +160,10 @@ class Supervisor:
         finally:
             self._stop.set()
             server.close()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        self.is_interrupted = self.is_interrupted or number == signal.SIGINT
+        self._stop.set()
 
     def _watch_parent(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()

@@ -104,6 +104,14 @@ def test_a_slow_link_is_seen_by_both_its_ends(ring: NetworkSimulator) -> None:
         return float(row["rtt_last_s"] or 0.0)
 
     wait_until(lambda: rtt_s("peer1", "peer2") >= 0.116 and rtt_s("peer2", "peer1") >= 0.116)
+    told = ring.call("peer1", "stats")["node"]["tcp_info"]
+    if ring.engine == "relay":
+        assert told == "not-of-path"
+    else:
+        # The kernel sees the path itself.
+        peer2 = {"peer": ring.nodes["peer2"].id}
+        wait_until(lambda: (ring.call("peer1", "peer", peer2)["row"]["tcp_rtt_s"] or 0) >= 0.1)
+        assert told == "path"
     ring.heal("peer1-peer2")
     wait_until(lambda: 0 < rtt_s("peer1", "peer2") < 0.1)
 

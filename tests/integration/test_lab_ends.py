@@ -99,13 +99,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @ENGINES
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGKILL, -9)],
+)
 def test_nothing_is_left_after_a_signal_to_the_supervisor(
-    home: Path, engine: str, number: signal.Signals
+    home: Path, engine: str, number: signal.Signals, exit_code: int
 ) -> None:
     with lab_up(home, engine) as lab:
         lab.process.send_signal(number)
-        assert lab.process.wait(PATIENCE_S) == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+        assert lab.process.wait(PATIENCE_S) == exit_code
         wait_until(lambda: not lab.remains)
 
 

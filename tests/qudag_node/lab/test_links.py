@@ -9,6 +9,8 @@ import pytest
 
 from qudag_node.lab.impairment import CLEAN, Impairment
 from qudag_node.lab.links import LinkProcess
+from qudag_node.lab.relay import bind_all
+from qudag_node.lab.topology import links_of, node_names
 from tests.qudag_node.lab.engines import PEER1, PEER2, PEER3, TO_1, TO_2, line_of, program, running_links
 
 pytestmark = pytest.mark.integration
@@ -239,3 +241,17 @@ def test_a_dial_to_nobody_through_the_relay_fails() -> None:
 def test_two_relays_share_a_host() -> None:
     with running_links("relay", {}) as one, running_links("relay", {}) as other:
         assert one.listen_by_node[PEER1] != other.listen_by_node[PEER1]
+
+
+def test_where_only_one_address_is_local_everyone_has_a_port() -> None:
+    links = links_of("line", 3)
+    relay = bind_all(node_names(3), links, host_is_local=False)
+    try:
+        assert {host for host, _ in (*relay.listen_by_node.values(), *relay.seen_at.values())} == {
+            "127.0.0.1"
+        }
+        assert len({port for _, port in relay.seen_at.values()}) == 4
+        assert len({port for _, port in relay.listen_by_node.values()}) == 3
+        assert all(relay.datagrams[d].getsockname() == address for d, address in relay.seen_at.items())
+    finally:
+        relay.close()
