@@ -96,8 +96,8 @@ class Connector:
             error: PeerError = PeerTimeoutError(f"no TCP connection within {timeout_s:g} s")
             self._give_up(link, error)
             raise error from exc
-        except OSError as exc:
-            error = PeerUnreachableError(exc.strerror or str(exc))
+        except (OSError, UnicodeError) as exc:  # the latter from a name that no resolver takes
+            error = PeerUnreachableError(getattr(exc, "strerror", None) or str(exc))
             self._give_up(link, error)
             raise error from exc
         except BaseException:

@@ -36,7 +36,7 @@ class Listeners:
             server = await loop.create_server(
                 protocol, endpoint.host, endpoint.port, start_serving=False, backlog=_BACKLOG
             )
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # the latter from a name that no resolver takes
             self.close()
             raise _cannot_listen(endpoint, exc) from exc
         self._servers.append(server)
@@ -60,5 +60,6 @@ class Listeners:
             server.close()
 
 
-def _cannot_listen(endpoint: Endpoint, exc: OSError) -> PortInUseError:
-    return PortInUseError(f"{endpoint}: cannot listen there ({exc.strerror or exc}); choose another --listen")
+def _cannot_listen(endpoint: Endpoint, exc: Exception) -> PortInUseError:
+    why = getattr(exc, "strerror", None) or exc
+    return PortInUseError(f"{endpoint}: cannot listen there ({why}); choose another --listen")

@@ -163,9 +163,11 @@ class Outlet:
         self.sent_messages += len(batch)
         self.sent_bytes += total_bytes
         # One of each write shows the wait well enough, and its last is the one that waited behind all.
+        # A ping's latency is that of its answer.
         kind, _, queued_mono_s = batch[-1]
-        waited_s = self._clock.monotonic() - queued_mono_s
-        self._collector.record_type_latency(FRAME_NAMES[kind], waited_s, method="queue-to-kernel")
+        if kind is not FrameType.PING:
+            waited_s = self._clock.monotonic() - queued_mono_s
+            self._collector.record_type_latency(FRAME_NAMES[kind], waited_s, method="queue-to-kernel")
 
     def _drop(self, batch: Iterable[Queued]) -> None:
         for kind, count in Counter(entry.kind for entry in batch).items():

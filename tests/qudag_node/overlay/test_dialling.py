@@ -135,6 +135,10 @@ async def test_dialling_the_wrong_identity_network_or_nobody_says_which() -> Non
             await one.overlay.dial(one.overlay.listen_addresses[0])
         with pytest.raises(ConfigError):
             await one.overlay.dial("nowhere")
+        with pytest.raises(PeerUnreachableError):
+            await one.overlay.dial("a..b:8000")
+        with pytest.raises(PeerUnreachableError):
+            await one.overlay.dial("no-such-host.invalid:8000")
     with pytest.raises(PeerUnreachableError):
         async with running(one := Node("one")):
             await one.overlay.dial(address)

@@ -126,6 +126,24 @@ async def test_what_was_queued_when_the_link_ends_is_dropped_and_counted() -> No
         assert isinstance(other.owner.ends[0], PeerUnreachableError)
 
 
+async def test_what_a_sudden_end_loses_is_at_most_what_is_shown_as_unconfirmed() -> None:
+    async with two_ends(quiet(ping_interval_s=0.02)) as (one, other):
+        link = await one.dial(other.port)
+        await until(lambda: link.confirmed_messages > 0)
+        for _ in range(300):
+            link.send(FrameType.DATA, encode_frame(FrameType.DATA, bytes(5000)), 0.0)
+        await until(lambda: len(other.owner.frames) > 20)
+        other.link.abort(PeerUnreachableError("kill -9"))
+        await until(lambda: link.is_closed and other.link.is_closed)
+        sent = [counts[:2] for name, counts in one.traffic(other).items() if name != "hello"]
+        received = [counts[2:] for name, counts in other.traffic(one).items() if name != "hello"]
+        lost_messages = sum(there[0] for there in sent) - sum(here[0] for here in received)
+        lost_bytes = sum(there[1] for there in sent) - sum(here[1] for here in received)
+        messages, size_bytes = link.unconfirmed
+        assert 0 <= lost_messages <= messages
+        assert 0 <= lost_bytes <= size_bytes
+
+
 async def test_a_goodbye_that_is_no_good_is_an_error_with_its_reason() -> None:
     async with two_ends() as (one, other):
         link = await one.dial(other.port)
