@@ -1,6 +1,10 @@
 """The documentation keeps up with the code."""
 
+import shlex
+
 from qudag_node.overlay.frames import FrameType
+from qudag_tui.cli.program import COMMANDS, EXIT_CODES, parse
+from qudag_tui.views.selection import SORT_WORDS
 from tests.conftest import REPO
 
 
@@ -13,3 +17,32 @@ def test_every_frame_has_a_section_in_the_link_protocol() -> None:
     text = (REPO / "docs" / "link-protocol.md").read_text(encoding="utf-8")
     sections = [line[4:] for line in text.splitlines() if line.startswith("### ")]
     assert sections == [kind.name for kind in FrameType]
+
+
+def test_every_command_has_a_section_with_an_example_in_cli_md() -> None:
+    text = (REPO / "docs" / "cli.md").read_text(encoding="utf-8")
+    sections = {part.partition("`\n")[0]: part for part in text.split("\n### `qudag ")[1:]}
+    assert sections.keys() == {" ".join(command.path) for command in COMMANDS}
+    missing = [name for name, part in sections.items() if f"$ qudag {name}" not in part]
+    assert missing == []
+
+
+def test_every_option_of_a_command_is_in_cli_md() -> None:
+    text = (REPO / "docs" / "cli.md").read_text(encoding="utf-8")
+    missing: list[str] = []
+    for command in COMMANDS:
+        words = shlex.split(command.examples[0].partition(" > ")[0])[1:]
+        actions = parse(words).parser._actions  # argparse tells its options no other way
+        names = [action.option_strings[-1] for action in actions if action.option_strings]
+        missing += [
+            f"{command.path}: {name}" for name in names if command.module is None and f"`{name}" not in text
+        ]
+    assert missing == []
+
+
+def test_every_exit_code_and_sort_word_is_in_cli_md() -> None:
+    text = (REPO / "docs" / "cli.md").read_text(encoding="utf-8")
+    for code in ("0", "1", "2", "3", "4", "5", "130, 143", "141"):
+        assert f"| {code} |" in text
+        assert code.partition(",")[0] in EXIT_CODES
+    assert [word for word in SORT_WORDS if f"`{word}`" not in text] == []

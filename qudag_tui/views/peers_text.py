@@ -60,6 +60,9 @@ _FIGURES: tuple[tuple[str, str, Callable[[float | None], str], int], ...] = (
 )
 
 
+_TEXTS = ("name", "alias", "state", "direction", "rtt_method", "address")
+
+
 def peers_table(figures: Figures, *, width: int | None = None, colour: bool = False) -> list[str]:
     """One line for each chosen peer."""
     peers = figures.peers
@@ -68,10 +71,11 @@ def peers_table(figures: Figures, *, width: int | None = None, colour: bool = Fa
         Column("state"),
         Column("dir", rank=1),
         *(Column(title, right=True, rank=rank) for title, _, _, rank in _FIGURES),
-        Column("address", rank=7),
-        Column("id", rank=8),
+        Column("rtt by", rank=7),
+        Column("address", rank=8),
+        Column("id", rank=9),
     ]
-    texts = {name: column_of(peers, name) for name in ("name", "alias", "state", "direction", "address")}
+    texts = {name: column_of(peers, name) for name in _TEXTS}
     numbers = [(column_of(peers, name), unit) for _, name, unit, _ in _FIGURES]
     loss = column_of(peers, "loss_ratio")
     rows: list[list[Cell]] = []
@@ -82,6 +86,7 @@ def peers_table(figures: Figures, *, width: int | None = None, colour: bool = Fa
             (state, STATE_STYLES.get(state, "")),
             texts["direction"][row],
             *(unit(_number(column[row])) for column, unit in numbers),
+            texts["rtt_method"][row] or UNKNOWN,
             texts["address"][row] or UNKNOWN,
             short_id(peers.ids[row]),
         ]
