@@ -8,12 +8,13 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.integration.nodes import NodeProcess, environment, run, running, wait_until
+from tests.integration.nodes import NodeProcess, command, environment, run, running
 
 pytestmark = pytest.mark.integration
 
@@ -25,6 +26,10 @@ def _own_home(home: Path) -> None:
 
 # What a node keeps from one run to the next; everything else is to be gone when it has stopped.
 KEPT = {"identity.key", "lock", "node.log", "routing.json", "tokens.json"}
+
+
+def start_command(directory: Path) -> list[str]:
+    return [*command("start", "--data-dir", str(directory), "--listen", "127.0.0.1:0")]
 
 
 def leftovers(directory: Path) -> set[str]:
@@ -197,7 +202,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     if subprocess.run([*in_namespace, "true"], capture_output=True).returncode:
         pytest.skip("no unprivileged mount namespace here")
     failed = subprocess.run(
-        [*in_namespace, *NodeCommand.start(full / "d")],
+        [*in_namespace, *start_command(full / "d")],
         capture_output=True,
         text=True,
         env=environment(),
@@ -208,12 +213,34 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert "disk is full" in failed.stderr or "No space left" in failed.stderr
 
 
-class NodeCommand:
-    @staticmethod
-    def start(directory: Path) -> list[str]:
-        from tests.integration.nodes import command
-
-        return [*command("start", "--data-dir", str(directory), "--listen", "127.0.0.1:0")]
+def test_a_disk_that_fills_up_costs_log_lines_and_nothing_else(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    script = """
+set -e
+mount -t tmpfs -o size=256k,mode=700 none "$1"; cd "$1"; shift
+"$@" & node=$!
+while ! grep -q started d/node.log 2>/dev/null; do sleep 0.1; done
+dd if=/dev/zero of=filler bs=1k 2>/dev/null || true
+sleep 2
+kill -0 $node
+cd /
+"$PYTHON" -m qudag_tui.cli --data-dir "$OLDPWD/d" status >/dev/null
+rm "$OLDPWD/filler"
+kill $node
+wait $node
+"""
+    in_namespace = ["unshare", "-Urm", "sh", "-c", script, "sh", str(small)]
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+        pytest.skip("no unprivileged mount namespace here")
+    ran = subprocess.run(
+        [*in_namespace, *start_command(small / "d")],
+        capture_output=True,
+        text=True,
+        env=environment({"PYTHON": sys.executable}),
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5])
@@ -259,7 +286,7 @@ def test_the_journal_gets_levels_and_no_file_is_written(tmp_path: Path) -> None:
     with journal, inherited:
         status = os.fstat(inherited.fileno())
         process = subprocess.Popen(
-            NodeCommand.start(tmp_path / "d"),
+            start_command(tmp_path / "d"),
             stderr=inherited.fileno(),
             env=environment({"INVOCATION_ID": "x", "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}),
         )
@@ -282,6 +309,28 @@ def test_the_log_is_printed_and_followed_across_a_rotation(tmp_path: Path) -> No
         assert run("log", "--data-dir", str(tmp_path / "d"), "--level", "error").stdout == ""
     missing = run("log", "--data-dir", str(tmp_path / "none"))
     assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_the_log_is_followed_until_its_reader_goes(tmp_path: Path) -> None:
+    with running(tmp_path / "d", "--set", "log.file_bytes=65536") as node:
+        follower = subprocess.Popen(
+            [*command("log", "--data-dir", str(tmp_path / "d")), "-f", "--lines", "1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert follower.stdout is not None
+        assert "started, pid" in follower.stdout.readline()
+        # A rename is what a rotation is.
+        (tmp_path / "d" / "node.log").rename(tmp_path / "d" / "node.log.1")
+        node.stop()
+        assert "stopping: SIGTERM" in follower.stdout.readline()
+        (tmp_path / "d" / "node.log").write_text("2026-01-01T00:00:00.000Z INFO x: anew\n")
+        assert "anew" in follower.stdout.readline()
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(30) == 130
+        follower.communicate()
 
 
 def test_id_prints_what_a_peer_needs(tmp_path: Path) -> None:
@@ -329,8 +378,6 @@ def test_a_log_without_a_reader_ends_silently(tmp_path: Path) -> None:
     with running(tmp_path / "d"):
         read_end, write_end = os.pipe()
         os.close(read_end)
-        from tests.integration.nodes import command
-
         ended = subprocess.run(
             command("log", "--data-dir", str(tmp_path / "d")),
             stdout=write_end,
@@ -339,9 +386,3 @@ def test_a_log_without_a_reader_ends_silently(tmp_path: Path) -> None:
         )
         os.close(write_end)
     assert (ended.returncode, ended.stderr) == (141, b"")
-
-
-def test_ready_means_that_the_socket_answers(tmp_path: Path) -> None:
-    with running(tmp_path / "d") as node, socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(node.socket))
-        wait_until(lambda: node.process.poll() is None)
