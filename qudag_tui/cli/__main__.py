@@ -15,6 +15,7 @@ from qudag_tui.errors import (
     EXIT_BROKEN_PIPE,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
+    ProtocolError,
     QudagError,
 )
 
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             os._exit(code)
     except QudagError as exc:
         return _complain(str(exc), exc.exit_code)
+    except _wire_fault() as exc:
+        return _complain(f"the node broke the protocol: {exc}", ProtocolError.exit_code)
     except BrokenPipeError:
         return _leave_stdout(EXIT_BROKEN_PIPE)
     except KeyboardInterrupt:
@@ -78,6 +81,13 @@ def _dispatch(words: list[str]) -> int:
     from qudag_tui.cli.program import run
 
     return run(words)
+
+
+def _wire_fault() -> type[Exception]:
+    """What the wire raises when an answer is malformed; asked for only when something was raised."""
+    from qudag_node.wire import RemoteProtocolError
+
+    return RemoteProtocolError
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

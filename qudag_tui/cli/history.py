@@ -6,7 +6,7 @@ import sys
 import time
 
 from qudag_node.wire import unpack_column
-from qudag_tui.cli.output import Paper, print_json, print_lines
+from qudag_tui.cli.output import READING, Paper, print_json, print_lines
 from qudag_tui.cli.session import open_node
 from qudag_tui.cli.times import parse_time
 from qudag_tui.errors import UsageError, did_you_mean
@@ -32,7 +32,9 @@ def run(options: Options) -> int:
     """Print some series, or the names of all."""
     start, end = _span(options)
     with open_node(options) as connection:
-        names: list[str] = list(connection.call("history").get("names", ()))
+        answer = connection.call("history")
+        with READING:
+            names = [str(name) for name in answer.get("names", ())]
         if not options.series:
             if options.format == "json":
                 print_json({"schema": "qudag.history/1", "names": names})
@@ -43,8 +45,9 @@ def run(options: Options) -> int:
         params: dict[str, object] = {"series": series, "from_unix_s": start, "to_unix_s": end}
         if options.step_s is not None:
             params["step_s"] = options.step_s
-        history = _history(connection.call("history", params))
-    _print(history, options)
+        answer = connection.call("history", params)
+    with READING:
+        _print(_history(answer), options)
     return 0
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 from qudag_node.wire import UnixAddress
-from qudag_tui.cli.output import Paper, print_json, print_lines
+from qudag_tui.cli.output import READING, Paper, print_json, print_lines
 from qudag_tui.cli.session import find_node, open_node
 from qudag_tui.client.transport import Deadline
 from qudag_tui.errors import NodeTimeoutError, UnreachableError
@@ -31,10 +31,11 @@ def status(options: Options) -> int:
     """Print who the node is and how it does."""
     with open_node(options) as connection:
         answer = connection.call("status")
-    if options.format == "json":
-        print_json({"schema": STATUS_SCHEMA, **answer})
-    else:
-        print_lines(facts(answer, colour=Paper(no_color=options.no_color).colour))
+    with READING:
+        if options.format == "json":
+            print_json({"schema": STATUS_SCHEMA, **answer})
+        else:
+            print_lines(facts(answer, colour=Paper(no_color=options.no_color).colour))
     return 0
 
 
@@ -79,12 +80,14 @@ def log(options: Options) -> int:
         if options.follow:
             connection.call("subscribe", {"topic": "log"})
         answer = connection.call("log", {"lines": options.lines, "level": options.level})
-        print_lines(answer.get("lines", ()))
+        with READING:
+            print_lines(answer.get("lines", ()))
         if not options.follow:
             return 0
         for method, params in connection.notifications(timeout_s=LOG_PATIENCE_S):
             if method == "log":
-                print_lines(line for line in params.get("lines", ()) if _is_at_least(options.level, line))
+                with READING:
+                    print_lines(line for line in params.get("lines", ()) if _is_at_least(options.level, line))
     raise UnreachableError("the node closed the connection")
 
 

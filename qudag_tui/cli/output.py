@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from qudag_tui.errors import UsageError, did_you_mean
+from qudag_tui.errors import ProtocolError, UsageError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from types import TracebackType
     from typing import Any, TextIO
 
-__all__ = ["Paper", "check_format", "print_json", "print_lines"]
+__all__ = ["READING", "Paper", "check_format", "print_json", "print_lines"]
 
 
 class Paper:
@@ -37,6 +38,28 @@ class Paper:
                 self.width = os.get_terminal_size(stdout.fileno()).columns or None
             except OSError:
                 self.width = None
+
+
+class _Reading:
+    """``with READING:`` round what reads an answer: one of another shape is the node's fault, not a crash.
+
+    Views take the documented shape for granted; what they stumble over here came from outside.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, AttributeError | IndexError | KeyError | OverflowError | TypeError | ValueError):
+            raise ProtocolError(
+                f"the node's answer cannot be read: {type(error).__name__}: {error}",
+                "is it much newer or older than this program?",
+            ) from error
+
+
+READING = _Reading()
 
 
 def print_lines(lines: Iterable[str]) -> None:

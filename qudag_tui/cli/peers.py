@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from qudag_node.wire import PeerRows
-from qudag_tui.cli.output import Paper, print_json, print_lines
+from qudag_tui.cli.output import READING, Paper, print_json, print_lines
 from qudag_tui.cli.session import open_node
 from qudag_tui.errors import UsageError
 from qudag_tui.views.selection import Figures, parse_selection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from qudag_tui.cli.options import Options
+    from qudag_tui.views.selection import Selection
 
 __all__ = ["add", "alias", "ban", "info", "list_", "remove", "unban"]
 
@@ -27,6 +31,12 @@ def list_(options: Options) -> int:
         raise UsageError("peer list filters by peer only", "use `qudag network stats` for sections and types")
     with open_node(options) as connection:
         answer = connection.call("stats", {"sections": ["node", "peers"]})
+    with READING:
+        _print(_figures(answer, selection, options), options)
+    return 0
+
+
+def _figures(answer: Mapping[str, Any], selection: Selection, options: Options) -> Figures:
     peers = PeerRows.from_wire(answer["peers"])
     figures = selection.apply({"schema": PEERS_SCHEMA, "node": answer["node"]}, peers)
     if options.links:
@@ -36,9 +46,8 @@ def list_(options: Options) -> int:
     if options.redact:
         from qudag_tui.views.redact import redact
 
-        figures = redact(figures)
-    _print(figures, options)
-    return 0
+        return redact(figures)
+    return figures
 
 
 def _print(figures: Figures, options: Options) -> None:
@@ -66,15 +75,16 @@ def info(options: Options) -> int:
     """Print everything about one peer."""
     with open_node(options) as connection:
         answer = connection.call("peer", {"peer": options.peer})
-    if options.format == "json":
-        print_json({"schema": PEER_SCHEMA, **answer})
-        return 0
     import time
 
     from qudag_tui.views.peer_info import peer_info
 
-    paper = Paper(no_color=options.no_color)
-    print_lines(peer_info(answer, at_unix_s=time.time(), width=paper.width, colour=paper.colour))
+    with READING:
+        if options.format == "json":
+            print_json({"schema": PEER_SCHEMA, **answer})
+        else:
+            paper = Paper(no_color=options.no_color)
+            print_lines(peer_info(answer, at_unix_s=time.time(), width=paper.width, colour=paper.colour))
     return 0
 
 

@@ -8,7 +8,7 @@ scalar figures per sample, or one row per peer with ``--filter section=peers``.
 from __future__ import annotations
 
 from qudag_tui.cli.options import Options
-from qudag_tui.cli.output import Paper, check_format, print_json, print_lines
+from qudag_tui.cli.output import READING, Paper, check_format, print_json, print_lines
 from qudag_tui.cli.session import open_node
 from qudag_tui.errors import UsageError
 from qudag_tui.views.selection import parse_selection
@@ -63,13 +63,17 @@ def match_once(words: Sequence[str]) -> StatsOptions | None:
             setattr(options, _FAST_FLAGS[word], True)
         elif not word.startswith("-"):
             command.append(word)
-        elif name in _FAST_VALUES or name == "--filter":
+        elif name in _FAST_VALUES or name in {"--filter", "--timeout"}:
             if not equals:
                 value = next(rest, "")
             if not value or (value.startswith("-") and name != "--sort"):
                 return None
             if name == "--filter":
                 options.filters.append(value)
+            elif name == "--timeout":
+                if not (value.isascii() and value.isdigit() and 0 < int(value) < 100_000):
+                    return None
+                options.timeout_s = float(value)
             else:
                 setattr(options, _FAST_VALUES[name], value)
         else:
@@ -86,8 +90,9 @@ def run_once(options: Options) -> int:
     from qudag_node.wire import StatsMirror
 
     mirror = StatsMirror()
-    mirror.full({"document": document})
-    show(_figures(options, selection, mirror.document, mirror.peers))
+    with READING:
+        mirror.full({"document": document})
+        show(_figures(options, selection, mirror.document, mirror.peers))
     return 0
 
 
@@ -104,8 +109,9 @@ def run(options: Options) -> int:
 
     mirror = StatsMirror()
     shown = 0
+    subscription = {"topic": "stats", "interval_s": options.interval_s}
     with open_node(options) as connection:
-        connection.call("subscribe", {"topic": "stats", "interval_s": options.interval_s})
+        connection.call("subscribe", subscription)
         # The first snapshot may take a whole interval to come.
         patience_s = options.timeout_s + 3 * options.interval_s
         for method, params in connection.notifications(timeout_s=patience_s):
@@ -114,11 +120,14 @@ def run(options: Options) -> int:
             elif method == "stats.delta":
                 try:
                     mirror.delta(params)
-                except StatsGap:
-                    continue  # the node follows it with a whole frame
+                except StatsGap:  # begin anew with a whole frame
+                    connection.call("unsubscribe", {"stream": params.get("stream")})
+                    connection.call("subscribe", subscription)
+                    continue
             else:
                 continue
-            show(_figures(options, selection, mirror.document, mirror.peers))
+            with READING:
+                show(_figures(options, selection, mirror.document, mirror.peers))
             shown += 1
             if shown == options.count:
                 return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from qudag_tui.cli.output import Paper, print_json, print_lines
+from qudag_tui.cli.output import READING, Paper, print_json, print_lines
 from qudag_tui.cli.session import open_node
 from qudag_tui.errors import QudagError
 from qudag_tui.views.facts import records
@@ -27,12 +27,13 @@ def add(options: Options) -> int:
     try:
         with open_node(options) as connection:
             answer = connection.call("token.add", {"name": options.token_name, "role": options.role})
+        with READING:
+            token = str(answer["token"])
     except BaseException:
         if file is not None:
             os.close(file)
             os.unlink(options.file)  # noqa: PTH108 — see cli.stats
         raise
-    token = answer["token"]
     if file is not None:
         with os.fdopen(file, "w", encoding="ascii") as stream:
             stream.write(f"{token}\n")
@@ -40,7 +41,7 @@ def add(options: Options) -> int:
     elif options.format == "json":
         print_json({"schema": TOKEN_SCHEMA, "name": options.token_name, "role": options.role, "token": token})
     else:
-        print_lines([str(token)])
+        print_lines([token])
     return 0
 
 
@@ -56,15 +57,15 @@ def list_(options: Options) -> int:
     with open_node(options) as connection:
         answer = connection.call("token.list")
     tokens = answer.get("tokens", [])
-    if options.format == "json":
-        print_json({"schema": TOKENS_SCHEMA, "tokens": tokens})
-    elif tokens:
-        paper = Paper(no_color=options.no_color)
-        print_lines(
-            records(tokens, ("name", "role", "created_unix_s"), width=paper.width, colour=paper.colour)
-        )
-    else:
-        print("no tokens; `qudag token add NAME` makes one", file=sys.stderr)
+    with READING:
+        if options.format == "json":
+            print_json({"schema": TOKENS_SCHEMA, "tokens": tokens})
+        elif tokens:
+            paper = Paper(no_color=options.no_color)
+            columns = ("name", "role", "created_unix_s")
+            print_lines(records(tokens, columns, width=paper.width, colour=paper.colour))
+        else:
+            print("no tokens; `qudag token add NAME` makes one", file=sys.stderr)
     return 0
 
 

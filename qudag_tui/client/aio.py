@@ -16,11 +16,12 @@ from qudag_node.wire import (
     RemoteProtocolError,
     Reply,
     RpcError,
+    SessionState,
     TlsAddress,
     UnixAddress,
 )
 from qudag_tui.client.clean import clean_tree
-from qudag_tui.client.connection import rpc_error
+from qudag_tui.client.connection import checked_result, rpc_error
 from qudag_tui.client.transport import closed_by_node, not_a_node, unreachable
 from qudag_tui.errors import NodeTimeoutError, RefusedError, UnreachableError
 
@@ -53,7 +54,7 @@ class AsyncSession:
         self._reader = reader
         self._writer = writer
         self._notified = notified
-        self._waiting: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._waiting: dict[int, asyncio.Future[object]] = {}
         self._session = ClientSession(
             client_name,
             token=token,
@@ -113,7 +114,7 @@ class AsyncSession:
                     self.ready.set()
                 case Reply(id=call_id, result=result):
                     if (waiting := self._waiting.pop(call_id, None)) is not None and not waiting.done():
-                        waiting.set_result(clean_tree(result))
+                        waiting.set_result(result)
                 case Failed(id=call_id, error=error):
                     if (waiting := self._waiting.pop(call_id, None)) is not None and not waiting.done():
                         waiting.set_exception(rpc_error(error))
@@ -128,12 +129,13 @@ class AsyncSession:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.ready.wait()
+                if self._session.state is SessionState.CLOSED:
+                    raise closed_by_node(self._where)
                 call_id, data = self._session.call(method, params)
                 self._waiting[call_id] = waiting = asyncio.get_running_loop().create_future()
                 self._writer.write(data)
                 await self._writer.drain()
-                result: Mapping[str, Any] = await waiting
-                return result
+                return checked_result(await waiting, self._where, method)
         except TimeoutError as exc:
             raise NodeTimeoutError(f"the node did not answer {method} within {timeout_s:g} s") from exc
         except OSError as exc:

@@ -19,7 +19,7 @@ from qudag_node.wire import (
 )
 from qudag_tui.client.clean import clean, clean_tree
 from qudag_tui.client.transport import Deadline, Stream, closed_by_node, not_a_node, open_stream
-from qudag_tui.errors import NodeTimeoutError, RefusedError, from_rpc_code
+from qudag_tui.errors import NodeTimeoutError, ProtocolError, RefusedError, from_rpc_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from qudag_node.wire import Event, NodeAddress
     from qudag_tui.errors import QudagError
 
-__all__ = ["CLIENT_NAME", "DEFAULT_TIMEOUT_S", "Connection", "connect", "rpc_error"]
+__all__ = ["CLIENT_NAME", "DEFAULT_TIMEOUT_S", "Connection", "checked_result", "connect", "rpc_error"]
 
 DEFAULT_TIMEOUT_S = 5.0
+
+# What piles up while a call waits for its answer; a node tells a few a second.
+MAX_WAITING_NOTIFICATIONS = 10_000
 
 #: What the node's log calls us.
 CLIENT_NAME = "qudag"
@@ -63,6 +66,14 @@ def connect(
         stream.close()
         raise
     return connection
+
+
+def checked_result(result: object, where: str, method: str) -> Mapping[str, Any]:
+    """A call's result, cleaned; every method of the protocol answers with a map."""
+    if not isinstance(result, dict):
+        raise ProtocolError(f"{where} answered {method} with something else than a map")
+    cleaned: Mapping[str, Any] = clean_tree(result)
+    return cleaned
 
 
 def rpc_error(error: RpcError) -> QudagError:
@@ -122,8 +133,7 @@ class Connection:
                     self._note(event)
         if isinstance(answer, Failed):
             raise rpc_error(answer.error)
-        result: Mapping[str, Any] = clean_tree(answer.result)
-        return result
+        return checked_result(answer.result, self._stream.where, method)
 
     def notifications(self, *, timeout_s: float | None = None) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield (method, parameters) as they come; ``timeout_s`` bounds the silence between two.
@@ -184,4 +194,6 @@ class Connection:
         if isinstance(event, Ready):
             self._hello = clean_tree(event.hello)
         elif isinstance(event, Notified):
+            if len(self._notified) >= MAX_WAITING_NOTIFICATIONS:
+                raise ProtocolError(f"{self._stream.where} tells more than anybody can read")
             self._notified.append((event.method, clean_tree(event.params)))

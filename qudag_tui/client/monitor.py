@@ -12,9 +12,10 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from qudag_node.wire import StatsGap, StatsMirror
+from qudag_node.wire import RemoteProtocolError, StatsGap, StatsMirror
 from qudag_tui.client.aio import AsyncSession
 from qudag_tui.client.endpoint import Endpoint
+from qudag_tui.client.transport import not_a_node
 from qudag_tui.client.updates import ConnectionStatus, EventsArrived, LinkState, Mailbox, Snapshot, Update
 from qudag_tui.errors import NodeTimeoutError, QudagError, RefusedError, UnreachableError, UsageError
 
@@ -216,7 +217,10 @@ class AsyncClient:
             self._process, self._last_event = process, 0
         await session.call("subscribe", {"topic": "events"}, self.timeout_s)
         missed = await session.call("events", {"since": self._last_event}, self.timeout_s)
-        self._take_events(missed.get("events", ()))
+        try:
+            self._take_events(missed.get("events"))
+        except RemoteProtocolError as exc:
+            raise not_a_node(self.endpoint.where, exc) from exc
 
     async def _subscribe_stats(self, session: AsyncSession) -> None:
         """Begin a stream anew; the node opens it with a whole document."""
@@ -229,7 +233,7 @@ class AsyncClient:
 
     def _receive(self, method: str, params: Mapping[str, Any]) -> None:
         if method == "events":
-            self._take_events(params.get("events", ()))
+            self._take_events(params.get("events"))
         elif method == "stats.full":
             self._stream = params.get("stream")
             self._mirror.full(params)
@@ -251,8 +255,14 @@ class AsyncClient:
         )
         self._deliver(self.snapshot)
 
-    def _take_events(self, events: list[Mapping[str, Any]]) -> None:
-        fresh = tuple(event for event in events if event.get("seq", 0) > self._last_event)
+    def _take_events(self, events: object) -> None:
+        if not isinstance(events, list) or not all(_is_event(event) for event in events):
+            raise RemoteProtocolError("events are not a list of maps with a number each")
+        fresh = tuple(event for event in events if event["seq"] > self._last_event)
         if fresh:
-            self._last_event = max(event.get("seq", 0) for event in fresh)
+            self._last_event = max(event["seq"] for event in fresh)
             self._deliver(EventsArrived(events=fresh))
+
+
+def _is_event(event: object) -> bool:
+    return isinstance(event, dict) and isinstance(event.get("seq"), int)

@@ -62,7 +62,7 @@ def unreachable(where: str, exc: OSError, timeout_s: float = 0.0) -> QudagError:
     if isinstance(exc, TimeoutError) and not exc.errno:
         return NodeTimeoutError(
             f"the node at {where} did not answer within {timeout_s:g} s",
-            "raise --timeout, or see `qudag status`",
+            "raise --timeout, or see `qudag log` on its host",
         )
     if isinstance(exc, PermissionError):
         return RefusedError(

@@ -115,16 +115,21 @@ def test_a_filtered_stream_is_a_table_each_time(qudag: Runner, node: SmallNode) 
     assert output.stdout.count("loss 60s") == 2
 
 
-def test_a_change_that_does_not_follow_is_passed_over(qudag: Runner, node: SmallNode) -> None:
-    def subscribe(_params: object, push: Push) -> dict[str, Any]:
-        push("stats.full", {"stream": 1, "seq": 1, "document": wire_document(1)})
-        push("stats.delta", {"stream": 1, "seq": 9, "base": 8, "sections": {}})
-        push("stats.full", {"stream": 1, "seq": 10, "document": wire_document(10)})
-        return {"stream": 1}
+def test_after_a_gap_the_stream_begins_anew(qudag: Runner, node: SmallNode) -> None:
+    begun = 0
 
-    node.methods["subscribe"] = subscribe
+    def subscribe(_params: object, push: Push) -> dict[str, Any]:
+        nonlocal begun
+        begun += 1
+        push("stats.full", {"stream": begun, "seq": 1, "document": wire_document(begun)})
+        if begun == 1:
+            push("stats.delta", {"stream": 1, "seq": 9, "base": 8, "sections": {}})
+        return {"stream": begun}
+
+    node.methods |= {"subscribe": subscribe, "unsubscribe": lambda _params, _push: {}}
     output = qudag("network", "stats", "--count", "2", "--format", "ndjson")
-    assert [json.loads(line)["node"]["tick"] for line in output.stdout.splitlines()] == [1, 10]
+    assert [json.loads(line)["node"]["tick"] for line in output.stdout.splitlines()] == [1, 2]
+    assert ("unsubscribe", {"stream": 1}) in node.calls
 
 
 def test_a_node_that_goes_away_ends_a_stream_with_3(qudag: Runner, node: SmallNode) -> None:
@@ -439,3 +444,60 @@ def test_completion_knows_the_commands(qudag: Runner, shell: str) -> None:
     assert output.code == 0
     for word in ("network", "history", "once", "filter", "lab"):
         assert word in output.stdout
+
+
+# --- answers of another shape ---------------------------------------------------------------------
+
+ODD = [None, 5, -1.5, "text", [], [1], {}, {"a": {"b": 1}}, True, b"bytes"]
+
+
+@pytest.mark.parametrize("section", [name for name in examples.document() if name != "schema"])
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_section_of_another_shape_never_ends_in_a_traceback(
+    qudag: Runner, node: SmallNode, section: str, odd: object
+) -> None:
+    document = {**wire_document(), section: odd}
+    node.methods["stats"] = lambda _params, _push: document
+    for format_ in ("table", "detailed", "csv"):
+        output = qudag("network", "stats", "--once", "--format", format_)
+        assert output.code in {0, 5}
+        assert output.stderr.count("\n") == (output.code == 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        (["status"], "status"),
+        (["peer", "info", "x"], "peer"),
+        (["peer", "list"], "stats"),
+        (["token", "list"], "token.list"),
+        (["token", "add", "x"], "token.add"),
+        (["network", "history"], "history"),
+        (["network", "history", "a"], "history"),
+        (["network", "stats", "--once"], "stats"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize(
+    "odd", [*ODD, {"names": ["a"], "series": {"a": 5}}, {"peers": 5, "node": {}}], ids=repr
+)
+def test_an_answer_of_another_shape_is_one_line_and_exit_5(
+    qudag: Runner, node: SmallNode, words: list[str], method: str, odd: object
+) -> None:
+    node.methods[method] = lambda _params, _push: odd
+    output = qudag(*words)
+    assert output.code in {0, 2, 5}
+    assert "Traceback" not in output.stderr
+    assert output.stderr.count("\n") <= 1
+    if not isinstance(odd, dict):
+        assert output.code == 5
+
+
+def test_a_malformed_change_ends_a_stream_with_5(qudag: Runner, node: SmallNode) -> None:
+    def subscribe(_params: object, push: Push) -> dict[str, Any]:
+        push("stats.full", {"stream": 1, "seq": "one", "document": wire_document(1)})
+        return {"stream": 1}
+
+    node.methods["subscribe"] = subscribe
+    output = qudag("network", "stats")
+    assert (output.code, output.stderr.count("\n")) == (5, 1)

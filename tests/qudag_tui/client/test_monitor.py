@@ -320,3 +320,37 @@ def test_a_mailbox_keeps_the_newest_snapshot_and_bounds_the_rest() -> None:
     assert isinstance(snapshot, Snapshot)
     assert snapshot.document == {"tick": 4}
     assert box.take() == []
+
+
+@pytest.mark.parametrize(
+    "push",
+    [
+        ("events", {"events": 5}),
+        ("events", {"events": [5]}),
+        ("events", {"events": [{"seq": "one"}]}),
+        ("events", {}),
+        ("stats.full", {"document": 5}),
+        ("stats.full", {"document": {"peers": {"slots": 5}}}),
+        ("stats.full", {"document": {}, "seq": -1}),
+    ],
+    ids=repr,
+)
+async def test_a_node_that_tells_nonsense_is_left_and_tried_again(
+    tmp_path: Path, push: tuple[str, dict[str, Any]]
+) -> None:
+    seen = Seen()
+    with SmallNode("unix", tmp_path) as node:
+        serve(node)
+        node.behind_answers = [push]
+        async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
+            await seen.until(lambda: seen.states[-1:] == [LinkState.WAITING])
+
+
+@pytest.mark.parametrize("odd", [None, 5, [], "text"], ids=repr)
+async def test_an_answer_that_is_no_map_is_a_broken_protocol(tmp_path: Path, odd: object) -> None:
+    seen = Seen()
+    with SmallNode("unix", tmp_path) as node:
+        serve(node)
+        node.methods["status"] = lambda _params, _push: odd
+        async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
+            await seen.until(lambda: seen.states[-1:] == [LinkState.WAITING])
