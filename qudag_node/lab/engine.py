@@ -8,6 +8,7 @@ supervisor; each message is one line of JSON:
           "user_namespace": bool}  with the descriptors of the namespaces, the user's first;  or {"error"}
     in   {"op": "impair", "impairments": {"A>B": {…}}}      out  {}
     in   {"op": "truth"}                                    out  {"truth": {"A>B": {…}}, "real_time": bool}
+    in   {"op": "end"}                                      this process ends at once
 
 When the supervisor's end closes, however it came to that, this process ends, and with it the devices and
 namespaces; half a second later, so that the nodes, which end for the same reason, can part in order.
@@ -147,6 +148,9 @@ class _Service:
                 return {}
             case "truth":
                 return {"truth": self._truth(), "real_time": self._forwarder.real_time}
+            case "end":
+                self._forwarder.stop()
+                return {}
             case unknown:
                 raise ValueError(f"the supervisor asked for {unknown!r}")
 

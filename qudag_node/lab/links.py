@@ -25,6 +25,7 @@ ENGINES = ("netns", "relay")
 
 _WIRING_TIMEOUT_S = 20.0
 _ANSWER_TIMEOUT_S = 10.0
+_END_TIMEOUT_S = 3.0
 #: Namespaces of 200 nodes, and the user's.
 _MAX_DESCRIPTORS = 253
 
@@ -124,6 +125,8 @@ class LinkProcess:
 
     def close(self) -> None:
         """End the process, and with it the network. The second time does nothing."""
+        with contextlib.suppress(OSError):  # it is gone already, or too far behind to be asked
+            self._channel.send(b'{"op":"end"}\n')
         self._channel.close()
         for descriptor in (self._user_fd, *self._net_fd_by_node.values()):
             if descriptor is not None:
@@ -131,8 +134,11 @@ class LinkProcess:
                     os.close(descriptor)
         self._net_fd_by_node.clear()
         self._user_fd = None
-        self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def start_links(engine: str, network: Network, environ: Mapping[str, str]) -> LinkProcess:

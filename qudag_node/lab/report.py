@@ -79,7 +79,7 @@ def _totals_rows(link: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         name = verdict = ""
     if link["unconfirmed"]["messages"]:
         lost = link["unconfirmed"]
-        yield (name, verdict, "unconfirmed", str(lost["messages"]), "", str(lost["bytes"]), "", "")
+        yield ("", "", "unconfirmed", str(lost["messages"]), "", str(lost["bytes"]), "", "")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -46,6 +46,28 @@ for number in range(int(sys.argv[2])):
 print(back, shortest, flush=True)
 """
 
+UDP_PINGS_FROM_MANY = """
+import socket, sys
+host, port = sys.argv[1].split(":")
+back = 0
+for number in range(int(sys.argv[2])):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.sendto(b"%d" % number, (host, int(port)))
+        back += s.recv(100) == b"%d" % number
+print(back, flush=True)
+"""
+
+UDP_PING_FROM = """
+import socket, sys
+(host, port), (own, from_port) = (address.split(":") for address in sys.argv[1:])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((own, int(from_port)))
+s.settimeout(20)
+s.sendto(b"hello", (host, int(port)))
+print("%s:%d" % s.recvfrom(100)[1], flush=True)
+"""
+
 UDP_COUNT = """
 import socket, sys
 host, port = sys.argv[1].split(":")
@@ -236,6 +258,37 @@ def test_a_dial_to_nobody_through_the_relay_fails() -> None:
         program(links, PEER1, TCP_SEND, links.dial[TO_2], "10") as client,
     ):
         assert client.wait(20) == 1
+
+
+def test_bytes_that_nobody_is_left_for_are_counted_as_dropped() -> None:
+    with running_links("relay", {TO_2: Impairment(delay_s=0.3)}) as links:
+        with program(links, PEER2, TCP_ECHO, links.listen_by_node[PEER2]) as server:
+            assert line_of(server) == "ready"
+            with program(links, PEER1, TCP_SEND, links.dial[TO_2], "3000000") as client:
+                assert line_of(server)
+                server.kill()
+                client.wait(20)
+        counters = truth_of(links)[str(TO_2)]
+        while counters["in_flight"]:  # what is on its way arrives at nobody
+            counters = truth_of(links)[str(TO_2)]
+        assert counters["dropped_host_bytes"] > 0
+        assert counters["sent_bytes"] == counters["delivered_bytes"] + counters["dropped_host_bytes"]
+
+
+def test_many_senders_share_a_link_and_each_gets_its_own_replies() -> None:
+    """More ports than the relay keeps flows for: the one unused longest makes room."""
+    with (
+        running_links("relay", {}) as links,
+        program(links, PEER2, UDP_ECHO, links.listen_by_node[PEER2]) as server,
+    ):
+        assert line_of(server) == "ready"
+        for _ in range(3):
+            with program(links, PEER1, UDP_PINGS_FROM_MANY, links.dial[TO_2], "40") as client:
+                assert line_of(client) == "40"
+        # From its own port to the other's own port, with no flow between.
+        own = links.listen_by_node[PEER1]
+        with program(links, PEER1, UDP_PING_FROM, links.dial[TO_2], own) as client:
+            assert line_of(client) == links.dial[TO_2]
 
 
 def test_two_relays_share_a_host() -> None:
