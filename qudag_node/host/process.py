@@ -61,13 +61,16 @@ class ProcessSampler:
         return int(resident_pages) * self._page_bytes
 
     def _open_files(self) -> int | None:
-        for directory in (self._own / "fd", Path("/dev/fd")):
-            try:
-                # Since Linux 6.2 the size of the directory is the number of open files.
-                return directory.stat().st_size or _listed(directory)
-            except OSError:
-                continue
-        return None
+        directory = self._own / "fd"
+        try:
+            # Since Linux 6.2 the size of this directory is the number of open files; before, it is 0.
+            return directory.stat().st_size or _listed(directory)
+        except OSError:
+            pass  # no procfs
+        try:
+            return _listed(Path("/dev/fd"))
+        except OSError:
+            return None
 
     def _threads(self) -> int:
         try:

@@ -29,7 +29,8 @@ class CollectionCost:
 
     def __init__(self, cpu_clock: Callable[[], float] = time.thread_time) -> None:
         self._cpu_clock = cpu_clock
-        self._measured_s = 0.0
+        #: Processor time of the folds and ticks so far.
+        self.measured_s = 0.0
         self._is_measuring = False
         self._per_record_s: float | None = None
 
@@ -44,14 +45,14 @@ class CollectionCost:
         try:
             yield
         finally:
-            self._measured_s += self._cpu_clock() - began_s
+            self.measured_s += self._cpu_clock() - began_s
             self._is_measuring = False
 
     def cpu_s(self, records: int) -> float:
         """Return the processor time spent so far, given how many records were made."""
         if self._per_record_s is None:
             self._per_record_s = self._calibrate()
-        return self._measured_s + records * self._per_record_s
+        return self.measured_s + records * self._per_record_s
 
     def _calibrate(self) -> float:
         rounds_s = [self._round_s() for _ in range(_CALIBRATION_ROUNDS)]

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Generic, TypeVar
 
 from qudag_node.host import tcp_info
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.admission import Admission
 from qudag_node.overlay.events import EventKind, EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
+from qudag_node.overlay.link import Link
 from qudag_node.overlay.outlet import DROPPED_AT_END
 from qudag_node.overlay.peertable import PeerTable
 
-__all__ = ["Gauges"]
+__all__ = ["TCP_LINKS_AT_A_TIME", "Gauges", "Turns"]
+
+#: A look at a connection that is not in the processor's cache costs 5 µs: with a thousand links that would be
+#: half a per cent of a core every second. So each is looked at every eighth second instead.
+TCP_LINKS_AT_A_TIME = 128
+
+Item = TypeVar("Item")
+
+
+class Turns(Generic[Item]):
+    """Picks some of many at a time, so that all get their turn."""
+
+    def __init__(self, at_a_time: int) -> None:
+        self._at_a_time = at_a_time
+        self._taken = 0
+
+    def next_of(self, items: list[Item]) -> list[Item]:
+        """Return the next items; all of them if they are few."""
+        if len(items) <= self._at_a_time:
+            return items
+        first = self._taken % len(items)
+        self._taken = first + self._at_a_time
+        return (items + items)[first : first + self._at_a_time]
 
 
 class Gauges:
@@ -33,6 +57,7 @@ class Gauges:
         self._events = events
         self._queued_out: Counter[str] = Counter()
         self._dropped: dict[str, int] = {}
+        self._turns: Turns[Link] = Turns(TCP_LINKS_AT_A_TIME)
         collector.connections.gauges.limit = limit
 
     def update(self, *, banned: int) -> None:
@@ -55,8 +80,8 @@ class Gauges:
         self._queued_out = queued_out
 
     def sample_tcp(self) -> None:
-        """Look at the TCP connection of every link. Costs about 3 µs a link."""
-        for link in self._admission:
+        """Look at the TCP connections of some links: of all if they are few, else of the next in turn."""
+        for link in self._turns.next_of(list(self._admission)):
             sock = link.socket
             info = None if sock is None else tcp_info(sock)
             if info is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -347,7 +346,7 @@ def test_wire_bytes_survive_the_end_of_a_link() -> None:
     collector.connection_closed(a, now_mono_s=1)
     assert collector.tallies.wire_bytes() == (2000, 1000)
     assert np.isnan(collector.tallies.tcp_times[a.slot]).all()
-    collector.set_tcp_info(b, replace(info, sent_bytes=None, received_bytes=None))
+    collector.set_tcp_info(b, info._replace(sent_bytes=None, received_bytes=None))
     assert collector.tallies.wire_bytes() == (1000, 500)
 
 
@@ -363,3 +362,25 @@ def test_the_collector_knows_what_it_costs() -> None:
     for number in range(1000):
         collector.open_peer(f"peer{number}")
     assert collector.memory_bytes() > before + 500 * 1000
+
+
+def test_every_hot_key_counts_what_its_method_does() -> None:
+    collector, (peer, *_) = collector_of_three()
+    collector.log(peer.key + collector.sent_key("data") + 5)
+    collector.log_series(collector.processing_key("data"))
+    collector.log_value(0.5)
+    collector.log_series(collector.type_latency_key("ping"))
+    collector.log_value(0.25)
+    collector.record_duplicate("data")
+    collector.record_duplicate("test")
+    totals = collector.totals()
+    assert (totals.sent.tolist(), totals.processed.tolist()) == ([0, 1], [0, 1])
+    assert totals.duplicates == 1
+    assert collector.summary(0).avg == pytest.approx(0.25)
+
+
+def test_a_collector_without_a_test_type_has_no_test_traffic() -> None:
+    collector = MetricsCollector(message_types=["data"])
+    collector.record_message_sent(collector.nobody, "data", 1)
+    assert collector.test_traffic().sent == 0
+    assert collector.totals().types == ("data",)

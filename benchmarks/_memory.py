@@ -1,0 +1,74 @@
+"""Prints what metrics of 10,000 peers take: ``python -m benchmarks._memory ours|prometheus``.
+
+A process of its own for each, since memory once taken is seldom given back. The figure is the growth of the
+resident memory after everything has been imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from random import Random
+
+from benchmarks._prometheus import PrometheusMetrics, PrometheusPeer
+from qudag_node.history import History
+from qudag_node.host import ProcessSampler
+from qudag_node.metrics import MetricsCollector, PeerLabels
+from qudag_node.monitors import StatsAggregator
+from qudag_node.overlay.frames import FRAME_NAMES
+
+__all__: list[str] = []
+
+PEERS = 10_000
+SAMPLES = 128
+#: As long as the coarsest ring is: a week of minutes. Everything that grows has grown by then.
+_HISTORY_TICKS = 200
+
+
+def main() -> None:
+    """Fill one kind of metrics and print the bytes."""
+    sampler = ProcessSampler()
+    gc.collect()
+    before = sampler.sample().rss_bytes or 0
+    kept = _ours() if sys.argv[1] == "ours" else _prometheus()
+    gc.collect()
+    print((sampler.sample().rss_bytes or 0) - before, len(kept))
+
+
+def _ours() -> list[object]:
+    rng = Random(1)
+    collector = MetricsCollector(message_types=FRAME_NAMES, max_peers=PEERS)
+    aggregator = StatsAggregator(collector, started_mono_s=0.0, started_unix_s=0.0)
+    history = History()
+    handles = [collector.open_peer(f"12D3KooW{number:044d}") for number in range(PEERS)]
+    for number, handle in enumerate(handles):
+        address = f"192.0.{number // 256}.{number % 256}:9000"
+        handle.set_labels(PeerLabels(name=f"peer{number}", address=address, agent="qudag/0.1.0", hops=1))
+        collector.connection_opened(handle, "in", now_mono_s=0.0, now_unix_s=0.0)
+    for tick in range(SAMPLES):
+        for handle in handles:
+            collector.record_message_received(handle, "data", 300)
+            collector.record_message_sent(handle, "data", 300)
+            collector.record_latency(handle, rng.random(), method="link-ping")
+        aggregator.tick(now_mono_s=tick, now_unix_s=tick)
+        history.append(aggregator.aggregate(now_mono_s=tick, now_unix_s=tick))
+    last = aggregator.aggregate(now_mono_s=SAMPLES, now_unix_s=SAMPLES)
+    return [collector, aggregator, history, handles, last]
+
+
+def _prometheus() -> list[object]:
+    rng = Random(1)
+    metrics = PrometheusMetrics()
+    peers = [PrometheusPeer(metrics, f"12D3KooW{number:044d}") for number in range(PEERS)]
+    for _ in range(4):
+        for peer in peers:
+            peer.received.inc()
+            peer.sent.inc()
+            peer.received_bytes.inc(300)
+            peer.sent_bytes.inc(300)
+            peer.latency.observe(rng.random())
+    return [metrics, peers]
+
+
+if __name__ == "__main__":
+    main()
