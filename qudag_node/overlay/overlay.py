@@ -140,6 +140,7 @@ class Overlay:
             clock=clock,
             events=events,
         )
+        self._routing.on_named = self._switchboard.announce
         self._dialer = Dialer(
             dial=self._connect,
             link_to=self._admission.link_to,

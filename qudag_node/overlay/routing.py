@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ from qudag_node.overlay.link import Link
 from qudag_node.overlay.linkstate import LinkState
 from qudag_node.overlay.neighbours import Neighbours
 from qudag_node.overlay.pace import Pace
-from qudag_node.overlay.peertable import PeerTable
+from qudag_node.overlay.peertable import Peer, PeerTable
 from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
 from qudag_node.overlay.routed import Drop, ProbeResult, Router
 from qudag_node.overlay.sequence import SequenceFile
@@ -29,7 +29,7 @@ from qudag_node.peerid import peer_id_of
 __all__ = ["Routing"]
 
 # How soon the peer table follows the map, and how often when nothing has changed.
-_FOLLOW_S = 0.25
+_FOLLOW_S = 0.1
 _FOLLOW_ANYHOW_S = 30.0
 _PROBES_PER_ROUND = 16
 _PROBE_TIMEOUT_S = 5.0
@@ -44,7 +44,11 @@ _EVENT_BY_CHANGE: Mapping[ReachabilityKind, tuple[EventKind, str]] = {
 
 
 class Routing:
-    """Runs the link state of one node."""
+    """Runs the link state of one node.
+
+    Attributes:
+        on_named: Called with a peer whose name or distance has become known, or changed.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Routing:
         file: SequenceFile,
         pace: Pace,
     ) -> None:
+        self.on_named: Callable[[Peer], None] = lambda _: None
         self._pace = pace
         self._config = config
         self._link_state = link_state
@@ -122,7 +127,8 @@ class Routing:
             await self._pace.goes_on()
             self._tick()
             await self._file.save(self._link_state.sequence, self._clock.monotonic())
-            wait_s = max(self._link_state.due_mono_s - self._clock.monotonic(), 0.005)
+            due_mono_s = min(self._link_state.due_mono_s, self._follow_due_mono_s)
+            wait_s = max(due_mono_s - self._clock.monotonic(), 0.005)
             try:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -169,6 +175,10 @@ class Routing:
         self._flood_advert(payload)
         await self._file.save(self._link_state.sequence, self._clock.monotonic(), at_once=True)
 
+    @property
+    def _follow_due_mono_s(self) -> float:
+        return self._followed_mono_s + (_FOLLOW_S if self._map_is_news else _FOLLOW_ANYHOW_S)
+
     def _tick(self) -> None:
         now_mono_s = self._clock.monotonic()
         advert, changes = self._link_state.tick(now_mono_s, self._clock.time_ns() // 1_000_000)
@@ -193,8 +203,7 @@ class Routing:
 
     def _follow_map(self, now_mono_s: float) -> None:
         """Let the peer table show the names and distances of the map."""
-        age_s = now_mono_s - self._followed_mono_s
-        if age_s < (_FOLLOW_S if self._map_is_news else _FOLLOW_ANYHOW_S):
+        if now_mono_s < self._follow_due_mono_s:
             return
         self._map_is_news, self._followed_mono_s = False, now_mono_s
         for node in self._link_state.nodes()[1:]:
@@ -205,6 +214,7 @@ class Routing:
             if (peer.name, peer.hops) != (node.name, hops):
                 peer.name, peer.hops = node.name, hops
                 self._table.publish(peer)
+                self.on_named(peer)
 
     def _next_to_probe(self) -> list[bytes]:
         nodes = self._link_state.nodes()

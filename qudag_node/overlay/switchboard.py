@@ -28,6 +28,9 @@ __all__ = ["Switchboard"]
 
 _log = logging.getLogger(__name__)
 
+# How long the event of a link waits for the peer's name.
+_NAME_TIMEOUT_S = 2.0
+
 
 class Switchboard:
     """The owner of every link; see ``LinkOwner`` for what each method is told."""
@@ -56,6 +59,8 @@ class Switchboard:
         self._collector = collector
         self._clock = clock
         self._events = events
+        # Links whose event waits for the peer's name, which comes with its first advert.
+        self._unannounced: dict[PeerId, str] = {}
 
     def accept(self, link: Link) -> None:
         """Let an unknown client begin."""
@@ -94,8 +99,16 @@ class Switchboard:
         self._neighbours.add(link, terms.peer_id, link.up_mono_s)
         self._table.publish(peer)
         words = "dialled" if direction == "out" else "accepted"
-        self._events.add(EventKind.LINK_UP, peer.shown_name, f"{words}, {Endpoint(*link.remote)}, {peer.id}")
+        self._unannounced[peer.id] = f"{words}, {Endpoint(*link.remote)}, {peer.id}"
+        if peer.name or peer.alias:
+            self.announce(peer)
         return peer.handle
+
+    def announce(self, peer: Peer) -> None:
+        """Tell of a peer's link, unless that was told; its name is known now, or does not come."""
+        words = self._unannounced.pop(peer.id, None)
+        if words is not None:
+            self._events.add(EventKind.LINK_UP, peer.shown_name, words)
 
     def link_ready(self, link: Link) -> None:
         """Tell a new neighbour what we know, and ask what it knows."""
@@ -113,8 +126,14 @@ class Switchboard:
     def link_measured(self, link: Link, rtt_s: float) -> None:
         """Let the map know what a link costs."""
         neighbour = self._neighbours.at(link)
-        if neighbour is not None:
-            self._routing.neighbour_rtt(neighbour.key, rtt_s)
+        if neighbour is None:
+            return
+        self._routing.neighbour_rtt(neighbour.key, rtt_s)
+        is_late = self._clock.monotonic() - link.up_mono_s > _NAME_TIMEOUT_S
+        if is_late and neighbour.peer_id in self._unannounced:
+            peer = self._table.get(neighbour.peer_id)
+            if peer is not None:
+                self.announce(peer)
 
     def link_failed(self, link: Link, error: PeerError) -> None:
         """Count and tell what never became a link, unless it is in the order of things."""
@@ -139,6 +158,7 @@ class Switchboard:
         peer = self._table.get(neighbour.peer_id)
         if peer is None:
             return
+        self.announce(peer)
         now_mono_s = self._clock.monotonic()
         cause = None if error is None else cause_of(error)
         self._collector.connection_closed(peer.handle, now_mono_s=now_mono_s, cause=cause)

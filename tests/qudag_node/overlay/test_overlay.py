@@ -50,10 +50,10 @@ async def test_a_message_reaches_a_node_three_hops_away() -> None:
         assert result.hops == result.return_hops == 3
         nodes[0].collector.fold()
         assert nodes[0].collector.latencies.recorded > 0
-        await until(lambda: "peer4" in {peer.name for peer in nodes[0].overlay.peers()})
+        await until(lambda: ("peer4", 3) in {(peer.name, peer.hops) for peer in nodes[0].overlay.peers()})
         assert nodes[0].overlay.resolve("peer4") == nodes[3].id
         [peer] = [peer for peer in nodes[0].overlay.peers() if peer.name == "peer4"]
-        assert (peer.hops, peer.state) == (3, "known")
+        assert peer.state == "known"
         _, links = nodes[0].overlay.topology()
         assert len([link for link in links if link.is_up]) == 3
 
@@ -257,3 +257,27 @@ async def test_nodes_with_discovery_off_keep_to_their_links() -> None:
             assert all(end.traffic(hub)["peers"][:2] == (0, 0) for end in ends)
     finally:
         await hub.overlay.stop()
+
+
+async def test_a_link_is_told_by_the_peers_name() -> None:
+    one, other = Node("one"), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+        await until(lambda: bool(one.told(EventKind.LINK_UP)) and bool(other.told(EventKind.LINK_UP)))
+        [up] = [event for event in one.events.since(0) if event.kind is EventKind.LINK_UP]
+        assert up.subject == "other"
+        assert up.text.startswith("dialled, 127.0.0.1:")
+        [link] = one.overlay.links()
+        link.abort(PeerUnreachableError("the cable"))
+        await until(lambda: bool(other.told(EventKind.LINK_DOWN)))
+        [down] = [event for event in one.events.since(0) if event.kind is EventKind.LINK_DOWN]
+        assert (down.subject, down.severity, down.text) == ("other", "warning", "the cable")
+
+
+async def test_a_link_that_ends_before_its_name_came_is_told_all_the_same() -> None:
+    one, other = Node("one"), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+        for link in one.overlay.links():
+            link.abort(PeerUnreachableError("the cable"))
+        assert len(one.told(EventKind.LINK_UP)) == len(one.told(EventKind.LINK_DOWN)) == 1
