@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from qudag_node.wire import UnixAddress
 from qudag_tui.cli.output import READING, Paper, print_json, print_lines
-from qudag_tui.cli.session import find_node, open_node
+from qudag_tui.cli.session import open_node
 from qudag_tui.client.transport import Deadline
 from qudag_tui.errors import NodeTimeoutError, UnreachableError
 from qudag_tui.views.facts import facts
@@ -41,16 +40,19 @@ def status(options: Options) -> int:
 
 def stop(options: Options) -> int:
     """Ask the node to end in order, and wait until it is gone."""
-    is_here = isinstance(find_node(options).address, UnixAddress)
     with open_node(options) as connection:
-        answer = connection.call("status")
-        name, pid = connection.hello["node"]["name"], answer.get("pid")
-        connection.call("shutdown")
+        name, pid = connection.hello["node"]["name"], connection.peer_pid()
+        try:
+            connection.call("shutdown")
+        except NodeTimeoutError:
+            raise
+        except UnreachableError:
+            pass  # it was quicker than its answer
         deadline = Deadline(options.wait)
         has_hung_up = connection.wait_until_closed(options.wait)
     try:
         # A process on this host is gone when its pid is; of one elsewhere we see its connection end.
-        while is_here and isinstance(pid, int) and _runs(pid):
+        while pid is not None and _runs(pid):
             deadline.remaining_s()
             time.sleep(LOOK_EVERY_S)
         if not has_hung_up:

@@ -397,7 +397,11 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see `{self.prog} --help`")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
+        if action.choices is None or value in action.choices:
+            return
+        if action.option_strings == ["--format"]:
+            check_format(str(value), [str(choice) for choice in action.choices])
+        else:
             what = "command" if action.metavar == "COMMAND" else str(action.metavar or action.dest)
             raise UsageError(f"unknown {what} {value!r}", did_you_mean(str(value), map(str, action.choices)))
 

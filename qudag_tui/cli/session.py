@@ -9,17 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qudag_tui.cli.options import Options
     from qudag_tui.client.connection import Connection
-    from qudag_tui.client.endpoint import Endpoint
 
-__all__ = ["find_node", "open_node"]
-
-
-def find_node(options: Options) -> Endpoint:
-    """Which node is meant; nothing is opened."""
-    return locate(options.node, token_file=options.token_file, data_directory=options.data_dir)
+__all__ = ["open_node"]
 
 
 def open_node(options: Options) -> Connection:
     """Connect to the node that is meant."""
-    endpoint = find_node(options)
+    endpoint = locate(options.node, token_file=options.token_file, data_directory=options.data_dir)
     return connect(endpoint.address, token=endpoint.read_token(), timeout_s=options.timeout_s)

@@ -158,6 +158,10 @@ class Connection:
             return False
         return True
 
+    def peer_pid(self) -> int | None:
+        """The node's process, if it runs on this host and the connection is a Unix socket."""
+        return self._stream.peer_pid()
+
     def close(self) -> None:
         """Close the connection; harmless when repeated."""
         self._stream.close()

@@ -10,6 +10,7 @@ its bytes come; and the node's key is compared before one byte of ours is encryp
 from __future__ import annotations
 
 import _socket
+import sys
 import time
 
 from qudag_node.wire import TcpAddress, TlsAddress, UnixAddress
@@ -124,6 +125,14 @@ class Stream:
             return b""
         except OSError as exc:
             raise unreachable(self.where, exc, deadline.timeout_s) from exc
+
+    def peer_pid(self) -> int | None:
+        """The process behind a Unix socket, as this host numbers it; None where that cannot be told."""
+        option: int | None = getattr(_socket, "SO_PEERCRED", None)  # Linux
+        if option is None or self._sock.family != _socket.AF_UNIX:
+            return None
+        credentials = self._sock.getsockopt(_socket.SOL_SOCKET, option, 12)  # pid, uid, gid: 4 bytes each
+        return int.from_bytes(credentials[:4], sys.byteorder) or None
 
     def close(self) -> None:
         """Close the socket; harmless when repeated."""
