@@ -189,7 +189,7 @@ class Overlay:
                 self._runner.result()
 
     async def stop(self) -> None:
-        """Say goodbye, read what is on its way, close everything, end every task. Takes 4 s at most.
+        """Say goodbye, read what is on its way, close everything, end every task. Takes 5 s at most.
 
         Raises:
             ExceptionGroup: One of its tasks had failed.
