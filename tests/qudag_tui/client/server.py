@@ -18,7 +18,9 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from qudag_node.peerid import PeerId, peer_id_of
@@ -50,10 +52,11 @@ Method = Callable[[Params, Callable[[str, Params], None]], Any]
 
 
 class Identity:
-    """An Ed25519 key and the self-signed certificate that carries it."""
+    """An Ed25519 key and the self-signed certificate that carries it; or, to be refused, one of P-256."""
 
-    def __init__(self, directory: Path) -> None:
-        key = Ed25519PrivateKey.generate()
+    def __init__(self, directory: Path, *, elliptic: bool = False) -> None:
+        own = Ed25519PrivateKey.generate()
+        key = generate_private_key(SECP256R1()) if elliptic else own
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
         certificate = (
             x509.CertificateBuilder()
@@ -63,9 +66,9 @@ class Identity:
             .serial_number(1)
             .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
             .not_valid_after(datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC))
-            .sign(key, None)
+            .sign(key, SHA256() if elliptic else None)
         )
-        raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        raw = own.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.peer_id = peer_id_of(raw)
         self.der = certificate.public_bytes(serialization.Encoding.DER)
         self.path = directory / f"{self.peer_id}.pem"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from qudag_node.wire import ErrorCode, RpcError, TlsAddress, UnixAddress, parse_address
 from qudag_tui.client.connection import Connection, connect
+from qudag_tui.client.transport import unreachable
 from qudag_tui.errors import (
     NodeTimeoutError,
     ProtocolError,
@@ -205,6 +207,28 @@ def test_tls_spoken_to_a_plain_port_is_no_node(tmp_path: Path) -> None:
         port = node.address.port  # type: ignore[union-attr]
         with pytest.raises(ProtocolError, match="TLS"):
             connect(TlsAddress("127.0.0.1", port, node.identity.peer_id), token=TOKEN, timeout_s=10)
+
+
+def test_a_certificate_of_another_kind_of_key_is_no_nodes(tmp_path: Path) -> None:
+    other = Identity(tmp_path, elliptic=True)
+    with (
+        SmallNode("tls", tmp_path, identity=other) as node,
+        pytest.raises(ProtocolError, match="no Ed25519 key"),
+    ):
+        connect(node.address, token=TOKEN, timeout_s=10)
+    assert node.calls == []
+
+
+def test_a_socket_of_somebody_else_is_a_refusal() -> None:
+    error = unreachable("unix:/x", PermissionError(13, "Permission denied"))
+    assert (error.exit_code, "viewer_group" in str(error)) == (4, True)
+
+
+def test_the_process_behind_a_unix_socket_is_known(tmp_path: Path) -> None:
+    with SmallNode("unix", tmp_path) as node, open_(node) as connection:
+        assert connection.peer_pid() == os.getpid()
+    with SmallNode("tcp", tmp_path) as node, open_(node) as connection:
+        assert connection.peer_pid() is None
 
 
 def test_plain_tcp_spoken_to_a_tls_port_is_no_node(tmp_path: Path) -> None:

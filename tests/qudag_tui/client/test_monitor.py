@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from qudag_node.wire import NodeAddress, UnixAddress
+from qudag_node.wire import NodeAddress, TcpAddress, TlsAddress, UnixAddress
 from qudag_tui.client import monitor
 from qudag_tui.client.endpoint import Endpoint
 from qudag_tui.client.monitor import AsyncClient, backoff_s
 from qudag_tui.client.updates import ConnectionStatus, EventsArrived, LinkState, Mailbox, Snapshot, Update
 from qudag_tui.errors import NodeTimeoutError, UnreachableError
 from tests.qudag_tui.client.documents import peer_rows, wire_document
-from tests.qudag_tui.client.server import TOKEN, SmallNode
+from tests.qudag_tui.client.server import TOKEN, Identity, SmallNode
 
 Push = Callable[[str, Mapping[str, Any]], None]
 EVENTS = [
@@ -291,9 +291,28 @@ async def test_what_is_no_node_is_waited_for(tmp_path: Path, transport: str, raw
             await seen.until(lambda: seen.states[-1:] == [LinkState.WAITING])
 
 
-async def test_an_address_without_identity_is_refused(tmp_path: Path) -> None:
-    from qudag_node.wire import TlsAddress
+async def test_tls_spoken_to_a_plain_port_is_waited_for(tmp_path: Path) -> None:
+    seen = Seen()
+    with SmallNode("tcp", tmp_path) as node:
+        assert isinstance(node.address, TcpAddress)
+        address = TlsAddress("127.0.0.1", node.address.port, node.identity.peer_id)
+        async with following(AsyncClient(endpoint(address, tmp_path), deliver=seen)):
+            await seen.until(lambda: seen.states[-1:] == [LinkState.WAITING])
+    waiting = [u for u in seen.updates if isinstance(u, ConnectionStatus) and u.state is LinkState.WAITING]
+    assert "does not speak the node's TLS" in waiting[0].reason
 
+
+async def test_another_nodes_key_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    seen = Seen()
+    with SmallNode("tls", tmp_path) as node:
+        assert isinstance(node.address, TlsAddress)
+        address = TlsAddress("127.0.0.1", node.address.port, Identity(tmp_path).peer_id)
+        async with following(AsyncClient(endpoint(address, tmp_path), deliver=seen)):
+            await seen.until(lambda: LinkState.REFUSED in seen.states)
+    assert node.calls == []
+
+
+async def test_an_address_without_identity_is_refused(tmp_path: Path) -> None:
     seen = Seen()
     client = AsyncClient(endpoint(TlsAddress("127.0.0.1", 1), tmp_path), deliver=seen)
     async with following(client):
