@@ -80,6 +80,8 @@ class AsyncSession:
                 reader, writer = await _dial(address)
         except OSError as exc:  # TimeoutError and ssl.SSLError are among them
             raise _translated(address, exc, timeout_s) from exc
+        except UnicodeError as exc:  # what IDNA cannot write
+            raise UnreachableError(f"cannot find the host of {address}", "check the address") from exc
         try:
             return cls(address, reader, writer, token=token, client_name=client_name, notified=notified)
         except BaseException:
@@ -169,9 +171,9 @@ async def _dial(address: NodeAddress) -> tuple[asyncio.StreamReader, asyncio.Str
 def _certificate(address: NodeAddress, writer: asyncio.StreamWriter) -> bytes | None:
     if not isinstance(address, TlsAddress):
         return None
-    from qudag_tui.client.tls import certificate_of
+    from qudag_tui.client.tls import check_certificate
 
-    return certificate_of(writer.get_extra_info("ssl_object"), address)
+    return check_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True), address)
 
 
 def _translated(address: NodeAddress, exc: OSError, timeout_s: float) -> Exception:

@@ -1,7 +1,7 @@
 """Blocking byte streams to a node, every wait under one deadline: Unix, TCP, and TLS over either.
 
 Built on ``_socket``, the C half of ``socket``: a command that prints once starts twice as fast without
-the Python half. ``ssl`` is imported only for TLS. Nothing here knows the protocol.
+the Python half. ``_ssl`` is imported only for TLS. Nothing here knows the protocol.
 
 TLS runs through memory buffers, so that the deadline covers the handshake as a whole, however slowly
 its bytes come; and the node's key is compared before one byte of ours is encrypted for it.
@@ -24,8 +24,6 @@ from qudag_tui.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
-
     from qudag_node.wire import NodeAddress
 
 __all__ = ["Deadline", "Stream", "closed_by_node", "not_a_node", "open_stream", "unreachable"]
@@ -143,20 +141,20 @@ class TlsStream(Stream):
     """TLS 1.3 over a connected stream, the node's key already compared."""
 
     def __init__(self, plain: Stream, address: TlsAddress, deadline: Deadline) -> None:
-        import ssl
+        import _ssl
 
-        from qudag_tui.client.tls import certificate_of, client_context, not_tls
+        from qudag_tui.client.tls import check_certificate, not_tls, tls_object
 
         super().__init__(plain._sock, plain.where)
         self._plain = plain
-        self._arriving, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls: ssl.SSLObject = client_context().wrap_bio(self._arriving, self._leaving)
-        self._want_read = ssl.SSLWantReadError
+        self._arriving, self._leaving = _ssl.MemoryBIO(), _ssl.MemoryBIO()
+        self._tls = tls_object(self._arriving, self._leaving)
+        self._want_read = _ssl.SSLWantReadError
         try:
             self._handshake(deadline)
-        except ssl.SSLError as exc:
+        except _ssl.SSLError as exc:
             raise not_tls(self.where, exc) from exc
-        self.certificate_der = certificate_of(self._tls, address)
+        self.certificate_der = check_certificate(self._tls.getpeercert(True), address)
 
     def _handshake(self, deadline: Deadline) -> None:
         while True:
@@ -260,8 +258,14 @@ def _resolve(
 ) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
     """Ask the resolver, which knows no deadline, in a thread that is left behind when it is too slow."""
 
+    # As bytes: for a text Python imports its IDNA codec, even where there is nothing to encode.
+    host = address.host.encode() if address.host.isascii() else address.host
+
     def ask(flags: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
-        return _socket.getaddrinfo(address.host, address.port, 0, _socket.SOCK_STREAM, 0, flags)  # type: ignore[return-value]
+        try:
+            return _socket.getaddrinfo(host, address.port, 0, _socket.SOCK_STREAM, 0, flags)  # type: ignore[return-value]
+        except UnicodeError as exc:  # what IDNA cannot write
+            raise _socket.gaierror(_socket.EAI_NONAME, "not a host's name") from exc
 
     try:
         return ask(_socket.AI_NUMERICHOST)

@@ -16,7 +16,8 @@ from qudag_tui.cli.hand_over import NODE_COMMANDS
 from qudag_tui.cli.program import COMMANDS, Command, parse
 from tests.conftest import REPO
 from tests.qudag_tui.cli.support import TIMEOUT_S, Runner, command, environment, run
-from tests.qudag_tui.client.server import SmallNode
+from tests.qudag_tui.client.documents import wire_document
+from tests.qudag_tui.client.server import TOKEN, SmallNode
 
 OURS = [command for command in COMMANDS if command.module is None]
 
@@ -172,6 +173,16 @@ def test_one_snapshot_loads_next_to_nothing(node: SmallNode) -> None:
     words = ("network", "stats", "--once", "--node", str(node.address))
     assert not loaded(*words) & (LEAN | {"json", "re"})
     assert not loaded(*words, "--format", "json") & LEAN
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_one_snapshot_with_a_token_loads_little_more(tmp_path: Path, transport: str) -> None:
+    (tmp_path / "token").write_text(TOKEN.hex())
+    with SmallNode(transport, tmp_path) as node:
+        node.methods["stats"] = lambda _params, _push: wire_document()
+        words = ("--node", str(node.address), "--token-file", str(tmp_path / "token"))
+        assert loaded("network", "stats", "--once", *words) & (LEAN | {"json", "re"}) == set()
+    assert [method for method, _ in node.calls] == ["stats"]
 
 
 def test_no_module_of_the_windows_imports_numpy() -> None:

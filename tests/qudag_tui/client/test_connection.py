@@ -254,6 +254,9 @@ def test_a_node_that_goes_away_is_told(node: SmallNode) -> None:
         ("tcp://127.0.0.1:1", UnreachableError),
         ("tcp://no-such-host.invalid:1", UnreachableError),
         ("tcp://[::1]:1", UnreachableError),
+        ("tcp://bücher..example:1", UnreachableError),
+        (f"tcp://{'ü' * 80}:1", UnreachableError),
+        (f"tcp://{'a' * 80}.invalid:1", UnreachableError),
     ],
 )
 def test_where_nobody_listens_the_exit_code_is_3(address: str, kind: type[QudagError]) -> None:

@@ -291,6 +291,13 @@ async def test_what_is_no_node_is_waited_for(tmp_path: Path, transport: str, raw
             await seen.until(lambda: seen.states[-1:] == [LinkState.WAITING])
 
 
+@pytest.mark.parametrize("host", ["bücher..example", "ü" * 80, "a" * 80 + ".invalid", "127.0.0.1"])
+async def test_a_host_that_is_not_there_is_waited_for(tmp_path: Path, host: str) -> None:
+    seen = Seen()
+    async with following(AsyncClient(endpoint(TcpAddress(host, 1), tmp_path), deliver=seen)):
+        await seen.until(lambda: LinkState.WAITING in seen.states)
+
+
 async def test_tls_spoken_to_a_plain_port_is_waited_for(tmp_path: Path) -> None:
     seen = Seen()
     with SmallNode("tcp", tmp_path) as node:
