@@ -3,7 +3,8 @@
 import shlex
 
 from qudag_node.overlay.frames import FrameType
-from qudag_tui.cli.program import COMMANDS, EXIT_CODES, parse
+from qudag_tui.cli.commands import COMMANDS
+from qudag_tui.cli.program import EXIT_CODES, parse
 from qudag_tui.views.selection import SORT_WORDS
 from tests.conftest import REPO
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from qudag_tui.cli.program import COMMANDS
+from qudag_tui.cli.commands import COMMANDS
 from tests.conftest import REPO
 from tests.integration.nodes import NodeProcess, running, wait_until
 from tests.qudag_tui.cli.support import TIMEOUT_S, Output, command, environment, run

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from qudag_tui import __version__
+from qudag_tui.cli.commands import COMMANDS, Command
 from qudag_tui.cli.hand_over import NODE_COMMANDS
-from qudag_tui.cli.program import COMMANDS, Command, parse
+from qudag_tui.cli.program import parse
 from tests.conftest import REPO
 from tests.qudag_tui.cli.support import TIMEOUT_S, Runner, command, environment, run
 from tests.qudag_tui.client.documents import wire_document
