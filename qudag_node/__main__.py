@@ -128,10 +128,11 @@ def _load(arguments: Namespace) -> LoadedConfig:
 
 
 def _write_template(file: Path, text: str) -> Path:
+    from qudag_node.overlay.storage import create_exclusively
+
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        create_exclusively(file, text.encode())
     except FileExistsError:
         raise NodeError(f"{file}: exists already and is left as it is") from None
     except OSError as exc:

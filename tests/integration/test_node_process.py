@@ -213,6 +213,31 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert "disk is full" in failed.stderr or "No space left" in failed.stderr
 
 
+def test_settings_begun_on_a_full_disk_leave_nothing_in_the_way(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    script = """
+mount -t tmpfs -o size=16k,mode=700 none "$1" && mkdir "$1/d"
+dd if=/dev/zero of="$1/filler" bs=1k 2>/dev/null
+cd "$1"; shift
+"$@" 2>said && exit 9
+ls -A d
+rm filler
+"$@" >&2 && stat -c %a d/config.toml
+"""
+    in_namespace = ["unshare", "-Urm", "sh", "-c", script, "sh", str(full)]
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+        pytest.skip("no unprivileged mount namespace here")
+    ran = subprocess.run(
+        [*in_namespace, *command("config", "init", "--data-dir", str(full / "d"))],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "600\n"), ran.stderr
+
+
 def test_a_disk_that_fills_up_costs_log_lines_and_nothing_else(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -244,15 +269,22 @@ wait $node
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5])
-def test_sigterm_during_the_start_leaves_no_debris(tmp_path: Path, delay_s: float) -> None:
+def test_sigterm_during_the_start_is_quiet_and_leaves_no_debris(
+    tmp_path: Path, home: Path, delay_s: float
+) -> None:
     node = NodeProcess(tmp_path / "d", "--rpc", "tcp://127.0.0.1:0")
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
             node.process.wait(delay_s)
         # Before Python runs our code a signal ends it as any program.
         assert node.stop() in {0, -signal.SIGTERM}
+        _, said = node.finish()
+        assert said.count("\n") <= 1, said
+        assert said == "" or " is ready: " in said
     finally:
-        node.end()
+        if node.process.returncode is None:
+            node.end()
+    assert not list((home / "run").rglob("*.sock"))
     if (tmp_path / "d").exists():
         assert leftovers(tmp_path / "d") == set()
 
