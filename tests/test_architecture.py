@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,13 +12,14 @@ from tests.conftest import REPO
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The modules a clean interpreter has loaded after one statement."""
+    """The modules a clean interpreter has loaded after one statement; one that measures coverage is not clean."""
     run = subprocess.run(
         [sys.executable, "-c", f"{statement}\nimport sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
         cwd=REPO,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
     )
     return set(run.stdout.splitlines()[-1].split())
 

@@ -49,6 +49,8 @@ class Leaving:
         """The app has ended in order."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._app.return_code == EXIT_HANGUP:
+            _forget_the_terminal()
 
     def leave_if_terminal_is_gone(self) -> None:
         """End at once when the terminal has hung up and nobody said so: there is nothing to restore."""
@@ -58,3 +60,11 @@ class Leaving:
             termios.tcgetattr(sys.__stdin__.fileno())
         except termios.error:
             os._exit(EXIT_HANGUP)
+
+
+def _forget_the_terminal() -> None:
+    """Let what is still written at exit go nowhere: on a dead terminal it would end the process with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

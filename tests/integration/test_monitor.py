@@ -192,9 +192,8 @@ def test_a_node_that_is_killed_and_started_again_is_lost_and_found(tmp_path: Pat
 
 def test_a_node_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     directory = tmp_path / "later"
-    with on_terminal(*TOP, "--node", f"unix:{directory}/rpc.sock") as top:
-        top.wait_for("no node answers yet")
-        assert "No such file" in top.text
+    with on_terminal(*TOP, "--node", f"unix:{directory}/rpc.sock", size=(240, 40)) as top:
+        top.wait_for(lambda text: "no node answers yet" in text and "No such file" in text)
         with running(directory, "--name", "late"):
             top.wait_for("● live")
 
