@@ -178,16 +178,17 @@ class Connection(asyncio.Protocol):
 
     def subscribe(self, topic: str, interval_s: float) -> int:
         """Join a stream; see ``Caller``."""
-        if len(self._streams) >= self._limits.max_subscriptions:
-            raise RpcError(
-                ErrorCode.BUSY, f"more than {len(self._streams)} subscriptions", "end one with unsubscribe"
-            )
         # Tenths, so that clients share groups.
         interval_s = max(self._limits.min_interval_s, round(interval_s, 1))
         group = self._host.subscriptions.group(topic, interval_s)
         if group is None:
             raise RpcError(
                 ErrorCode.BUSY, "too many different intervals are subscribed to", "choose a common one: 1 s"
+            )
+        # To subscribe again is to ask for the whole: it makes no more of them.
+        if group.id not in self._streams and len(self._streams) >= self._limits.max_subscriptions:
+            raise RpcError(
+                ErrorCode.BUSY, f"more than {len(self._streams)} subscriptions", "end one with unsubscribe"
             )
         self._streams.add(group.id)
         self._after_reply.append(lambda: group.join(self))

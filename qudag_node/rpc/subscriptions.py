@@ -52,6 +52,7 @@ class Stream(Protocol):
 
 @dataclass(slots=True)
 class _Membership:
+    number: int  # of the last frame it was sent, or was whole at
     missed: bool = False
     blocked_since_mono_s: float | None = None
 
@@ -71,6 +72,7 @@ class Group:
         self.due_mono_s = 0.0
         self._stream = stream
         self._patience_s = patience_s
+        self._number = 0  # of the last frame; writing it to everybody may take several passes
         self._members: dict[Subscriber, _Membership] = {}
 
     def __len__(self) -> int:
@@ -78,10 +80,12 @@ class Group:
 
     def join(self, subscriber: Subscriber) -> None:
         """Add a subscriber and bring it to the stream's present number; again, if it joined before."""
-        self._members[subscriber] = _Membership()
         full = self._stream.full()
-        if full is not None:
-            subscriber.send(full)
+        if full is None:  # who joined before may still wait for the last frame, and nothing stands for it
+            self._members.setdefault(subscriber, _Membership(self._number))
+            return
+        self._members[subscriber] = _Membership(self._number)
+        subscriber.send(full)
 
     def leave(self, subscriber: Subscriber) -> bool:
         """Remove a subscriber; tell whether it was one."""
@@ -91,27 +95,34 @@ class Group:
         """Advance the stream and write its frame to every subscriber, some per pass of the loop."""
         frame = self._stream.advance()
         if frame is not None:
-            self._write_some(iter(tuple(self._members)), frame, now_mono_s)
+            self._number += 1
+            self._write_some(iter(tuple(self._members)), frame, self._number, now_mono_s)
 
-    def _write_some(self, waiting: Iterator[Subscriber], frame: bytes, now_mono_s: float) -> None:
+    def _write_some(
+        self, waiting: Iterator[Subscriber], frame: bytes, number: int, now_mono_s: float
+    ) -> None:
         batch = tuple(islice(waiting, WRITES_PER_PASS))
         for subscriber in batch:
             membership = self._members.get(subscriber)
-            if membership is not None:
-                self._write(subscriber, membership, frame, now_mono_s)
+            # Who was brought up to date since has it already.
+            if membership is not None and membership.number < number:
+                self._write(subscriber, membership, frame, number, now_mono_s)
         if len(batch) == WRITES_PER_PASS:
-            asyncio.get_running_loop().call_soon(self._write_some, waiting, frame, now_mono_s)
+            asyncio.get_running_loop().call_soon(self._write_some, waiting, frame, number, now_mono_s)
 
     def _write(
-        self, subscriber: Subscriber, membership: _Membership, frame: bytes, now_mono_s: float
+        self, subscriber: Subscriber, membership: _Membership, frame: bytes, number: int, now_mono_s: float
     ) -> None:
         if subscriber.pending_bytes():
             self._pass_over(subscriber, membership, now_mono_s)
             return
         membership.blocked_since_mono_s = None
+        membership.number = number
         if membership.missed:
             membership.missed = False
-            frame = self._stream.full() or frame
+            full = self._stream.full()
+            if full is not None:
+                frame, membership.number = full, self._number
         subscriber.send(frame)
 
     def _pass_over(self, subscriber: Subscriber, membership: _Membership, now_mono_s: float) -> None:

@@ -108,6 +108,57 @@ async def test_writes_are_spread_over_passes_of_the_loop_and_packed_once() -> No
     assert stream.packed == 1
 
 
+@pytest.mark.parametrize("leaves_first", [False, True])
+async def test_who_subscribes_again_gets_no_change_older_than_its_full_frame(leaves_first: bool) -> None:
+    group = new_group(CountingStream())
+    readers = [Reader() for _ in range(WRITES_PER_PASS + 1)]
+    for reader in readers:
+        group.join(reader)
+    group.tick(1.0)
+    again = readers[-1]  # its turn comes in the loop's next pass
+    if leaves_first:
+        group.leave(again)
+    group.join(again)
+    await asyncio.sleep(0)
+    group.tick(2.0)
+    await asyncio.sleep(0)
+    assert again.frames == [b"full 0", b"full 1", b"delta 2"]
+
+
+async def test_a_spared_reader_is_not_told_twice_when_the_next_tick_overtakes_the_writing() -> None:
+    group = new_group(CountingStream())
+    readers = [Reader() for _ in range(WRITES_PER_PASS + 1)]
+    for reader in readers:
+        group.join(reader)
+    slow = readers[-1]
+    slow.pending = 1
+    group.tick(1.0)
+    await asyncio.sleep(0)
+    slow.pending = 0
+    group.tick(2.0)
+    group.tick(3.0)  # before the loop went on
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    group.tick(4.0)
+    await asyncio.sleep(0)
+    assert slow.frames == [b"full 0", b"full 3", b"delta 4"]
+
+
+async def test_who_subscribes_again_to_events_loses_none() -> None:
+    class Events(CountingStream):
+        def full(self) -> None:
+            return None
+
+    group = new_group(Events())
+    readers = [Reader() for _ in range(WRITES_PER_PASS + 1)]
+    for reader in readers:
+        group.join(reader)
+    group.tick(1.0)
+    group.join(readers[-1])
+    await asyncio.sleep(0)
+    assert readers[-1].frames == [b"delta 1"]
+
+
 async def test_a_stream_with_nothing_to_say_says_nothing() -> None:
     stream = CountingStream()
     group, reader = new_group(stream), Reader()
@@ -233,6 +284,7 @@ async def test_subscriptions_of_a_client_are_bounded(tmp_path: Path) -> None:
         with pytest.raises(RpcError) as caught:
             await client.call("subscribe", topic="stats", interval_s=3)
         assert caught.value.code is ErrorCode.BUSY
+        await client.call("subscribe", topic="stats", interval_s=2)  # once more is not one more
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
