@@ -12,7 +12,7 @@ from tests.conftest import REPO
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The modules a clean interpreter has loaded after one statement; one that measures coverage is not clean."""
+    """The modules a clean interpreter has loaded after one statement; coverage would load its own."""
     run = subprocess.run(
         [sys.executable, "-c", f"{statement}\nimport sys; print(*sys.modules)"],
         capture_output=True,
