@@ -105,32 +105,15 @@ def run(options: Options) -> int:
     if options.count is not None and options.count < 1:
         raise UsageError(f"--count {options.count}: at least 1")
     selection, show = _prepare(options)
-    from qudag_node.wire import StatsGap, StatsMirror
+    from qudag_tui.client.stats_stream import stats_stream
 
-    mirror = StatsMirror()
-    shown = 0
-    subscription = {"topic": "stats", "interval_s": options.interval_s}
     with open_node(options) as connection:
-        connection.call("subscribe", subscription)
-        # The first snapshot may take a whole interval to come.
-        patience_s = options.timeout_s + 3 * options.interval_s
-        for method, params in connection.notifications(timeout_s=patience_s):
-            if method == "stats.full":
-                mirror.full(params)
-            elif method == "stats.delta":
-                try:
-                    mirror.delta(params)
-                except StatsGap:  # begin anew with a whole frame
-                    connection.call("unsubscribe", {"stream": params.get("stream")})
-                    connection.call("subscribe", subscription)
-                    continue
-            else:
-                continue
+        samples = stats_stream(connection, interval_s=options.interval_s, timeout_s=options.timeout_s)
+        for number, mirror in enumerate(samples, 1):
             with READING:
                 show(_figures(options, selection, mirror.document, mirror.peers))
-            shown += 1
-            if shown == options.count:
-                return 0
+            if number == options.count:
+                break
     return 0
 
 

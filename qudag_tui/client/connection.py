@@ -142,11 +142,15 @@ class Connection:
         """
         patience_s = self._timeout_s if timeout_s is None else timeout_s
         while True:
-            pending, self._notified = self._notified, []
-            yield from pending
-            if not pending:
-                for event in self._exchange(Deadline(patience_s)):
-                    self._note(event)
+            yield from self.take_notifications(Deadline(patience_s))
+
+    def take_notifications(self, deadline: Deadline) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the (method, parameters) that have come, at least one."""
+        while not self._notified:
+            for event in self._exchange(deadline):
+                self._note(event)
+        taken, self._notified = self._notified, []
+        return taken
 
     def wait_until_closed(self, timeout_s: float) -> bool:
         """Wait for the node to hang up; False when it has not after ``timeout_s``."""

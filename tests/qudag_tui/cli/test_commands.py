@@ -8,6 +8,7 @@ import json
 import threading
 from array import array
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,13 +122,54 @@ def test_after_a_gap_the_stream_begins_anew(qudag: Runner, node: SmallNode) -> N
         begun += 1
         push("stats.full", {"stream": begun, "seq": 1, "document": wire_document(begun)})
         if begun == 1:
-            push("stats.delta", {"stream": 1, "seq": 9, "base": 8, "sections": {}})
+            for seq in (9, 10, 11):
+                push("stats.delta", {"stream": 1, "seq": seq, "base": seq - 1, "sections": {}})
         return {"stream": begun}
 
-    node.methods |= {"subscribe": subscribe, "unsubscribe": lambda _params, _push: {}}
+    node.methods |= {"subscribe": subscribe}
     output = qudag("network", "stats", "--count", "2", "--format", "ndjson")
+    assert (output.code, output.stderr) == (0, "")
     assert [json.loads(line)["node"]["tick"] for line in output.stdout.splitlines()] == [1, 2]
-    assert ("unsubscribe", {"stream": 1}) in node.calls
+    assert [method for method, _ in node.calls] == ["subscribe", "subscribe"]
+
+
+def test_changes_before_anything_whole_begin_the_stream_anew(qudag: Runner, node: SmallNode) -> None:
+    begun = 0
+
+    def subscribe(_params: object, push: Push) -> dict[str, Any]:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            push("stats.delta", {"stream": 1, "seq": 1, "base": 0, "sections": {}})
+        else:
+            push("stats.full", {"stream": 1, "seq": 1, "document": wire_document(begun)})
+        return {"stream": 1}
+
+    node.methods |= {"subscribe": subscribe}
+    output = qudag("network", "stats", "--count", "1", "--format", "ndjson")
+    assert (output.code, output.stderr, json.loads(output.stdout)["node"]["tick"]) == (0, "", 2)
+
+
+@pytest.mark.parametrize("chatters", [False, True])
+def test_a_stream_without_figures_ends_with_3(qudag: Runner, node: SmallNode, chatters: bool) -> None:
+    ended = threading.Event()
+
+    def chatter(push: Push) -> None:
+        """Changes that follow nothing, for ever."""
+        with suppress(OSError):
+            while not ended.wait(0.02):
+                push("stats.delta", {"stream": 1, "seq": 9, "base": 8, "sections": {}})
+
+    def subscribe(_params: object, push: Push) -> dict[str, Any]:
+        if chatters and len(node.calls) == 1:
+            threading.Thread(target=chatter, args=[push], daemon=True).start()
+        return {"stream": 1}
+
+    node.methods["subscribe"] = subscribe
+    output = qudag("network", "stats", "--timeout", "0.6", "--interval", "0.1")
+    ended.set()
+    assert (output.code, output.stdout) == (3, "")
+    assert output.stderr == "qudag: no figures came for 0.6 s; see `qudag log` on the node's host\n"
 
 
 def test_a_node_that_goes_away_ends_a_stream_with_3(qudag: Runner, node: SmallNode) -> None:
