@@ -7,6 +7,8 @@ from pathlib import Path
 
 from qudag_node.errors import DataDirectoryError, PeerRefusedError
 from qudag_node.overlay.storage import JsonValue, read_json, write_json
+from qudag_node.overlay.text import clean_text
+from qudag_node.peerid import PeerId, public_key_of
 
 __all__ = ["BAN_FILE_NAME", "Ban", "Bans"]
 
@@ -23,11 +25,24 @@ class Ban:
     Attributes:
         subject: A PeerId or an IP address.
         until_unix_s: When it ends; None for never.
+        name: What a banned peer called itself, so that it is found by that after a restart; clean.
+        address: HOST:PORT where a banned peer was known to be, empty where that is not known.
     """
 
     subject: str
     until_unix_s: float | None
     reason: str
+    name: str = ""
+    address: str = ""
+
+    @property
+    def peer_id(self) -> PeerId | None:
+        """Who is banned, None for an IP address."""
+        try:
+            public_key_of(self.subject)
+        except ValueError:
+            return None
+        return PeerId(self.subject)
 
 
 class Bans:
@@ -58,7 +73,16 @@ class Bans:
         """Return every ban that holds now."""
         return [ban for ban in self._ban_by_subject.values() if self.find(ban.subject, now_unix_s)]
 
-    def ban(self, subject: str, reason: str, *, now_unix_s: float, duration_s: float | None = None) -> Ban:
+    def ban(
+        self,
+        subject: str,
+        reason: str,
+        *,
+        now_unix_s: float,
+        duration_s: float | None = None,
+        name: str = "",
+        address: str = "",
+    ) -> Ban:
         """Ban, or replace a ban, and write the file.
 
         Raises:
@@ -69,7 +93,16 @@ class Bans:
         if subject not in self._ban_by_subject and len(self._ban_by_subject) >= _MAX_BANS:
             raise PeerRefusedError(f"{_MAX_BANS} bans are the limit; lift one first")
         until_unix_s = None if duration_s is None else now_unix_s + duration_s
-        ban = Ban(subject=subject, until_unix_s=until_unix_s, reason=reason)
+        before = self._ban_by_subject.get(subject)
+        if before is not None:
+            name, address = name or before.name, address or before.address
+        ban = Ban(
+            subject=subject,
+            until_unix_s=until_unix_s,
+            reason=reason,
+            name=clean_text(name),
+            address=address,
+        )
         self._ban_by_subject[subject] = ban
         self._save()
         return ban
@@ -89,7 +122,13 @@ class Bans:
         if self._path is None:
             return
         bans: list[JsonValue] = [
-            {"subject": ban.subject, "until_unix_s": ban.until_unix_s, "reason": ban.reason}
+            {
+                "subject": ban.subject,
+                "name": ban.name,
+                "address": ban.address,
+                "until_unix_s": ban.until_unix_s,
+                "reason": ban.reason,
+            }
             for ban in self._ban_by_subject.values()
         ]
         write_json(self._path, {"schema": _SCHEMA, "bans": bans})
@@ -111,7 +150,14 @@ def _ban_of(path: Path, entry: JsonValue) -> Ban:
             "subject": str(subject),
             "until_unix_s": None | float() | int() as until,
             "reason": str(reason),
+            **more,
         }:
-            return Ban(subject=subject, until_unix_s=until, reason=reason)
+            return Ban(
+                subject=subject,
+                until_unix_s=until,
+                reason=reason,
+                name=clean_text(str(more.get("name", ""))),
+                address=clean_text(str(more.get("address", ""))),
+            )
         case _:
             raise DataDirectoryError(f"{path}: {entry!r} is not a ban; repair or remove the file")

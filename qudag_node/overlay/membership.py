@@ -5,23 +5,25 @@ from __future__ import annotations
 from contextlib import suppress
 from ipaddress import ip_address
 
-from qudag_node.errors import ConfigError, NotFoundError, PeerError
+from qudag_node.errors import AmbiguousError, ConfigError, NotFoundError, PeerError
 from qudag_node.overlay.admission import Admission
 from qudag_node.overlay.aliases import ALIASES_FILE_NAME, Aliases
 from qudag_node.overlay.bans import BAN_FILE_NAME, Ban, Bans
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.dialer import Dialer, Target
-from qudag_node.overlay.endpoints import Endpoint, parse_peer
+from qudag_node.overlay.endpoints import Endpoint, parse_endpoint, parse_peer
 from qudag_node.overlay.events import EventKind, EventLog
 from qudag_node.overlay.faults import LinkIdentityError
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.parts import LocalNode
-from qudag_node.overlay.peertable import PeerState, PeerTable
+from qudag_node.overlay.peertable import PeerState, PeerTable, is_id_prefix
 from qudag_node.overlay.pins import PIN_FILE_NAME, Pins
 from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId, public_key_of
 
 __all__ = ["Membership"]
+
+_MAX_CANDIDATES = 8
 
 
 class Membership:
@@ -53,6 +55,8 @@ class Membership:
             if peer is not None:
                 peer.alias = alias
                 table.publish(peer)
+        for ban in self.bans.active(clock.time()):
+            self._show_banned(ban)
 
     # What an operator does
 
@@ -96,30 +100,42 @@ class Membership:
             DataDirectoryError: It cannot be written down; it holds until the node stops.
         """
         subject = self._subject_of(text)
-        ban = self.bans.ban(subject, reason, now_unix_s=self._clock.time(), duration_s=duration_s)
+        peer = self._table.get(PeerId(subject))
+        ban = self.bans.ban(
+            subject,
+            reason,
+            now_unix_s=self._clock.time(),
+            duration_s=duration_s,
+            name="" if peer is None else peer.name,
+            address="" if peer is None else peer.address,
+        )
         for link in list(self._admission):
             if subject in {link.peer_id, link.remote[0]}:
                 link.leave(GoodbyeReason.BANNED)
-        self._show_ban(subject, PeerState.BANNED)
+        self._show_banned(ban)
         until = "for good" if duration_s is None else f"for {duration_s:g} s"
         self._events.add(EventKind.BANNED, subject, f"{until}{f': {clean_text(reason)}' if reason else ''}")
         return ban
 
     def unban(self, dialer: Dialer, text: str) -> None:
-        """Lift a ban.
+        """Lift a ban of an IP address, or of a peer by id or its beginning, name, alias or address.
 
         Raises:
             NotFoundError: Nothing of that name is banned.
+            AmbiguousError: Several banned peers fit; carries them.
         """
-        try:
-            subject = self._subject_of(text)
-        except NotFoundError:
-            subject = text
-        if not self.bans.unban(subject, now_unix_s=self._clock.time()):
-            raise NotFoundError(f"{text!r} is not banned")
-        self._show_ban(subject, PeerState.KNOWN)
+        subject = self._banned_subject_of(text)
+        self.bans.unban(subject, now_unix_s=self._clock.time())
+        self._show_welcome(PeerId(subject))
         dialer.wake(PeerId(subject))
         self._events.add(EventKind.UNBANNED, subject, "may link again")
+
+    def show_expired(self) -> None:
+        """Show as known whoever is shown as banned and no longer is; to be called now and then."""
+        now_unix_s = self._clock.time()
+        for peer in self._table:
+            if peer.state is PeerState.BANNED and self.bans.find(peer.id, now_unix_s) is None:
+                self._show_welcome(peer.id)
 
     def alias(self, text: str, alias: str) -> PeerId:
         """Call a peer something; an empty alias takes it away.
@@ -180,10 +196,39 @@ class Membership:
                 return text
             raise
 
-    def _show_ban(self, subject: str, state: PeerState) -> None:
-        peer = self._table.get(PeerId(subject))
-        if peer is not None and peer.state is not PeerState.CONNECTED:
-            peer.state = state
+    def _banned_subject_of(self, text: str) -> str:
+        """Return who of the banned is meant, whether the peer table has room for them or not."""
+        with suppress(ValueError):
+            text = str(ip_address(text))
+        bans = self.bans.active(self._clock.time())
+        for fits in (_is_subject, self._is_alias, _is_name, _is_address, _is_prefix):
+            found = [ban for ban in bans if fits(ban, text)]
+            if len(found) == 1:
+                return found[0].subject
+            if found:
+                shown = found[:_MAX_CANDIDATES]
+                raise AmbiguousError(text, [f"{ban.name or 'nameless'} ({ban.subject})" for ban in shown])
+        raise NotFoundError(f"{text!r} is not banned; run: qudag peer list")
+
+    def _is_alias(self, ban: Ban, text: str) -> bool:
+        return bool(text) and self._aliases.find(PeerId(ban.subject)) == text
+
+    def _show_banned(self, ban: Ban) -> None:
+        peer_id = ban.peer_id
+        peer = None if peer_id is None else self._table.open(peer_id, self._clock.monotonic())
+        if peer is None or peer.state is PeerState.CONNECTED:
+            return
+        peer.state = PeerState.BANNED
+        peer.name = peer.name or ban.name
+        with suppress(ConfigError):
+            if ban.address and not peer.endpoints:
+                peer.note_endpoint(parse_endpoint(ban.address))
+        self._table.publish(peer)
+
+    def _show_welcome(self, peer_id: PeerId) -> None:
+        peer = self._table.get(peer_id)
+        if peer is not None and peer.state is PeerState.BANNED:
+            peer.state = PeerState.KNOWN
             self._table.publish(peer)
 
     def _show_dialling(self, target: Target, state: PeerState) -> None:
@@ -194,3 +239,19 @@ class Membership:
             peer.state = state
             peer.note_endpoint(target.peer.endpoint)
             self._table.publish(peer)
+
+
+def _is_subject(ban: Ban, text: str) -> bool:
+    return ban.subject == text
+
+
+def _is_name(ban: Ban, text: str) -> bool:
+    return bool(text) and ban.name == text
+
+
+def _is_address(ban: Ban, text: str) -> bool:
+    return bool(text) and text in {ban.address, ban.address.rpartition(":")[0].strip("[]")}
+
+
+def _is_prefix(ban: Ban, text: str) -> bool:
+    return is_id_prefix(text) and ban.subject.startswith(text)

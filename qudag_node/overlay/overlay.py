@@ -371,6 +371,7 @@ class Overlay:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self.update_gauges()
             self._gauges.tell_drops()
+            self._membership.show_expired()
             now_mono_s = self._clock.monotonic()
             needed = {target.peer_id for target in self._dialer.targets if target.peer_id is not None}
             self._table.forget_unseen(now_mono_s - _FORGET_AFTER_S, now_mono_s, needed=needed)

@@ -11,7 +11,7 @@ from qudag_node.metrics import MetricsCollector, PeerHandle, PeerLabels
 from qudag_node.overlay.endpoints import Endpoint
 from qudag_node.peerid import PeerId
 
-__all__ = ["Peer", "PeerState", "PeerTable"]
+__all__ = ["Peer", "PeerState", "PeerTable", "is_id_prefix"]
 
 # What every PeerId begins with; a prefix that stops within it says nothing.
 _COMMON_PREFIX = "12D3KooW"
@@ -172,14 +172,18 @@ class PeerTable:
         )
 
     def _by_prefix(self, text: str) -> Iterable[Peer]:
-        if len(text) <= len(_COMMON_PREFIX) or not text.startswith(_COMMON_PREFIX):
+        if not is_id_prefix(text):
             return ()
         return (peer for peer in self if peer.id.startswith(text))
 
     def _make_room(self, now_mono_s: float, needed: Container[PeerId]) -> bool:
         if len(self._peer_by_id) < self._limit:
             return True
-        candidates = [peer for peer in self if peer.id not in needed and _is_idle(peer)]
+        spare = [peer for peer in self if peer.id not in needed and not peer.alias]
+        # A banned peer stays banned without its row; so many bans must not keep everybody else out.
+        candidates = [peer for peer in spare if _is_idle(peer)] or [
+            peer for peer in spare if peer.state is PeerState.BANNED
+        ]
         if not candidates:
             return False
         self._forget(min(candidates, key=lambda peer: peer.seen_mono_s), now_mono_s)
@@ -188,6 +192,11 @@ class PeerTable:
     def _forget(self, peer: Peer, now_mono_s: float) -> None:
         del self._peer_by_id[peer.id]
         self._collector.forget_peer(peer.handle, now_mono_s=now_mono_s)
+
+
+def is_id_prefix(text: str) -> bool:
+    """Tell whether a text is the beginning of a PeerId, and says more than what all of them begin with."""
+    return len(text) > len(_COMMON_PREFIX) and text.startswith(_COMMON_PREFIX)
 
 
 def _is_idle(peer: Peer) -> bool:

@@ -38,9 +38,15 @@ def link_maps(peers: Iterable[Peer]) -> list[Document]:
 
 
 def ban_map(ban: Ban) -> Document:
-    """Return one ban; its subject is a peer or an address."""
-    kind = "peer" if ban.subject.startswith("12D3KooW") else "address"
-    return {kind: ban.subject, "until_unix_s": ban.until_unix_s, "reason": ban.reason}
+    """Return one ban: of a peer, or of an IP address, where ``peer`` is None."""
+    is_peer = ban.peer_id is not None
+    return {
+        "peer": ban.subject if is_peer else None,
+        "name": ban.name,
+        "address": ban.address if is_peer else ban.subject,
+        "until_unix_s": ban.until_unix_s,
+        "reason": ban.reason,
+    }
 
 
 def event_map(event: Event) -> Document:

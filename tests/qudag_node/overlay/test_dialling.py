@@ -173,6 +173,60 @@ async def test_a_banned_peer_is_cut_off_and_stays_out_over_a_restart(tmp_path: P
             one.overlay.unban(bad.id)
 
 
+@pytest.mark.parametrize("by", ["name", "alias", "prefix", "address", "host", "id"])
+async def test_a_ban_is_visible_and_lifted_by_any_name_after_a_restart(tmp_path: Path, by: str) -> None:
+    one, bad = Node("one", directory=tmp_path), Node("bad")
+    async with running(one, bad):
+        await linked((one, bad))
+        await until(lambda: [peer.name for peer in one.overlay.peers()] == ["bad"])
+        one.overlay.alias("bad", "villain")
+        one.overlay.ban("bad", reason="flood", duration_s=600)
+        await until(lambda: not one.neighbours)
+        address = bad.overlay.listen_addresses[0]
+    one = Node("one", directory=tmp_path, identity=one.identity)
+    async with running(one):
+        [peer] = one.overlay.peers()
+        assert (peer.id, peer.name, peer.alias) == (bad.id, "bad", "villain")
+        assert (peer.state, peer.address) == (PeerState.BANNED, address)
+        assert peer.handle.labels.state == "banned"
+        assert one.overlay.resolve("bad") == bad.id
+        [ban] = one.overlay.bans()
+        assert (ban.name, ban.address, ban.reason) == ("bad", address, "flood")
+        words = {
+            "name": "bad",
+            "alias": "villain",
+            "prefix": bad.id[:16],
+            "address": address,
+            "host": "127.0.0.1",
+            "id": bad.id,
+        }
+        one.overlay.unban(words[by])
+        assert one.overlay.bans() == []
+        assert peer.state is PeerState.KNOWN
+    assert Node("one", directory=tmp_path, identity=one.identity).overlay.bans() == []
+
+
+async def test_a_ban_that_has_ended_is_no_longer_shown() -> None:
+    one, bad = Node("one"), Node("bad")
+    async with running(one, bad):
+        await linked((one, bad))
+        one.overlay.ban(bad.id, duration_s=0.3)
+        [peer] = one.overlay.peers()
+        await until(lambda: peer.state is PeerState.BANNED)
+        await until(lambda: peer.state is PeerState.KNOWN)
+
+
+async def test_bans_neither_fill_the_table_nor_need_a_place_in_it(tmp_path: Path) -> None:
+    one, bad, good = Node("one", directory=tmp_path, max_known_peers=1), Node("bad"), Node("good")
+    async with running(one, bad, good):
+        one.overlay.ban(bad.id)
+        await linked((one, good))
+        assert [peer.id for peer in one.overlay.peers()] == [good.id]
+        assert [ban.subject for ban in one.overlay.bans()] == [bad.id]
+        one.overlay.unban(bad.id[:20])
+        assert one.overlay.bans() == []
+
+
 async def test_a_banned_address_is_closed_before_tls() -> None:
     one, other = Node("one"), Node("other")
     async with running(one, other):
