@@ -231,10 +231,19 @@ class MetricsCollector:
         self._record_value(self.series.routing, seconds)
 
     def record_propagation(self, seconds: float, *, error_bound_s: float) -> None:
-        """Record how long a vertex took from its origin; left out if it may be wrong by more than that."""
-        if error_bound_s <= seconds:
-            self._record_value(self.series.propagation, seconds)
-            self._record_value(self.series.propagation_bound, error_bound_s)
+        """Record how long a vertex took from its origin, and the interval in which the truth lies.
+
+        Every sample is kept, however uncertain: to keep only those larger than their error would
+        describe the slow ones. A time below zero is an error of the clocks and counts as zero.
+
+        Raises:
+            ValueError: ``error_bound_s`` is negative.
+        """
+        if not error_bound_s >= 0:
+            raise ValueError(f"an error bound of {error_bound_s} s is not one")
+        self._record_value(self.series.propagation, max(seconds, 0.0))
+        self._record_value(self.series.propagation_least, max(seconds - error_bound_s, 0.0))
+        self._record_value(self.series.propagation_most, max(seconds + error_bound_s, 0.0))
 
     def record_loop_lag(self, seconds: float) -> None:
         """Record how late the event loop ran something."""

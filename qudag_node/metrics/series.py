@@ -29,9 +29,11 @@ class NodeSeries:
         self._types = types
         self.routing = 2 * types
         self.propagation = self.routing + 1
-        self.propagation_bound = self.routing + 2
-        self.loop_lag = self.routing + 3
-        self.count = self.routing + 4
+        #: The ends of the intervals in which the propagation times truly lie.
+        self.propagation_least = self.routing + 2
+        self.propagation_most = self.routing + 3
+        self.loop_lag = self.routing + 4
+        self.count = self.routing + 5
         #: All peers together, after the node's own.
         self.links = self.count
 

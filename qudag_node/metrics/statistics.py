@@ -57,7 +57,7 @@ class Summary:
 
     Attributes:
         method: How the figure was obtained, for instance ``link-ping``.
-        error_bound_s: Largest error of the figures, where one is known.
+        error_bound_s: The true median lies within ``p50`` ± this, where that is known.
     """
 
     samples: int
@@ -189,7 +189,7 @@ class PerformanceStatistics:
 
     ``tps`` is vertices newly accepted per second (first copy, signature valid); ``mps`` is framed
     messages in plus out per second; ``propagation_time_s`` is the receiver's clock minus the origin
-    time minus the estimated offset, None when its error bound exceeds the value.
+    time minus the estimated offset, of all samples, None when the error bound exceeds the median.
     """
 
     tps: Rates = Rates()

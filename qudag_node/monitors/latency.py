@@ -137,11 +137,19 @@ class LatencyTracker:
         return self._collector.summary(*range(series.start, series.stop))
 
     def propagation_time(self) -> Summary | None:
-        """Return how long vertices took from their origin, and the largest error of any; None if unknown."""
-        collector = self._collector
-        times = collector.summary(collector.series.propagation, method="origin-clock")
-        bounds = collector.summary(collector.series.propagation_bound)
-        return replace(times, error_bound_s=bounds.max) if times.samples else None
+        """Return how long vertices took from their origin, and by how much the median may be wrong.
+
+        All samples are in it. The true times lie between the ends of the samples' intervals, so their
+        median lies between the medians of the ends. None when that error exceeds the median, or nothing
+        is known.
+        """
+        collector, series = self._collector, self._collector.series
+        times = collector.summary(series.propagation, method="origin-clock")
+        least, most = collector.summary(series.propagation_least), collector.summary(series.propagation_most)
+        if times.p50 is None or least.p50 is None or most.p50 is None:
+            return None
+        bound_s = max(times.p50 - least.p50, most.p50 - times.p50, 0.0)
+        return replace(times, error_bound_s=bound_s) if bound_s <= times.p50 else None
 
     def _by_type(self) -> dict[str, Summary]:
         methods = self._collector.type_methods

@@ -80,18 +80,18 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
         Pair("new", format_per_s(work.tps.per_s_1), "vertices/s"),
         Pair("queued", format_count(work.queue_depth), format_bytes(work.queue_bytes)),
         Pair("handling", seconds(work.processing_time_s.p95)),
-        Pair("spread", _bounded(work.propagation_time_s, glyphs)),
+        Pair("spread", _bounded(work.propagation_time_s, glyphs), "p50"),
     ]
 
 
 def _bounded(summary: Summary | None, glyphs: Glyphs) -> str:
-    """A time between two clocks: never without its error bound, nor when that is the larger of the two."""
-    if summary is None or summary.p95 is None or summary.error_bound_s is None:
+    """A median between two clocks: never without its error bound, nor when that is the larger of the two."""
+    if summary is None or summary.p50 is None or summary.error_bound_s is None:
         return UNKNOWN
-    if summary.error_bound_s > summary.p95:
+    if summary.error_bound_s > summary.p50:
         return UNKNOWN
     value, bound = (
-        format_seconds(figure, ascii_only=glyphs.is_ascii) for figure in (summary.p95, summary.error_bound_s)
+        format_seconds(figure, ascii_only=glyphs.is_ascii) for figure in (summary.p50, summary.error_bound_s)
     )
     return f"{value}{glyphs.plus_minus}{bound}"
 

@@ -314,7 +314,7 @@ def _summary_row(
         label,
         format_count(of.get("samples", 0)),
         *(unit(of.get(key)) for key in ("min", "avg", "p50", "p95", "p99", "max")),
-        f"{method} ±{format_seconds(bound)}" if bound is not None else method,
+        f"{method}, p50 ±{format_seconds(bound)}" if bound is not None else method,
     )
 
 

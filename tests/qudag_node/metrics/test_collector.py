@@ -292,12 +292,15 @@ def test_causes_are_bounded() -> None:
     assert causes["other"] == 36
 
 
-def test_a_propagation_time_that_may_be_all_error_is_left_out() -> None:
+def test_a_propagation_time_counts_however_uncertain_it_is() -> None:
     collector, _ = collector_of_three()
     collector.record_propagation(0.010, error_bound_s=0.002)
     collector.record_propagation(0.010, error_bound_s=0.011)
     collector.record_propagation(-0.010, error_bound_s=0.001)
-    assert collector.summary(collector.series.propagation).samples == 1
+    found = collector.summary(collector.series.propagation)
+    assert (found.samples, found.min) == (3, 0.0)
+    with pytest.raises(ValueError, match="error bound"):
+        collector.record_propagation(0.010, error_bound_s=-1.0)
 
 
 def test_connections_are_counted_by_direction_with_their_durations() -> None:

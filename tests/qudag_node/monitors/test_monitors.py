@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,14 +189,43 @@ def test_the_loss_of_the_window_is_that_of_its_probes(seconds: list[tuple[int, i
     assert found.loss_ratio == (pytest.approx(lost / sent) if sent else None)
 
 
-def test_propagation_comes_with_the_largest_error_of_any() -> None:
+def propagation_of(samples: Sequence[tuple[float, float]]) -> Summary | None:
     collector = MetricsCollector(message_types=("data",))
-    tracker = LatencyTracker(collector)
-    assert tracker.propagation_time() is None
-    collector.record_propagation(0.02, error_bound_s=0.001)
-    collector.record_propagation(0.03, error_bound_s=0.004)
-    collector.record_propagation(0.001, error_bound_s=0.004)
-    found = tracker.propagation_time()
+    for seconds, bound_s in samples:
+        collector.record_propagation(seconds, error_bound_s=bound_s)
+    return LatencyTracker(collector).propagation_time()
+
+
+def test_propagation_keeps_the_fast_samples_of_slow_links() -> None:
+    assert propagation_of([]) is None
+    found = propagation_of([(0.02, 0.001), (0.03, 0.004), (0.001, 0.004)])
     assert found is not None
-    assert found.samples == 2
-    assert found.error_bound_s == pytest.approx(0.004)
+    assert found.samples == 3
+    assert found.p50 == pytest.approx(0.02, rel=0.01)
+    assert found.error_bound_s == pytest.approx(0.001, rel=0.2)
+
+
+def test_propagation_is_absent_when_its_median_may_be_all_error() -> None:
+    assert propagation_of([(0.010, 0.0105)] * 5 + [(0.5, 0.001)]) is None
+    assert propagation_of([(0.010, 0.009)] * 5 + [(0.0, 0.5)]) is not None
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1e-6, 10.0), st.floats(0.0, 2.0), st.floats(-1.0, 1.0)), min_size=1, max_size=40
+    )
+)
+def test_the_true_median_of_propagation_lies_within_the_error_bound(
+    truths: list[tuple[float, float, float]],
+) -> None:
+    found = propagation_of([(true_s + share * bound_s, bound_s) for true_s, bound_s, share in truths])
+    if found is None:
+        return
+    assert found.samples == len(truths)
+    assert found.p50 is not None
+    assert found.error_bound_s is not None
+    assert found.error_bound_s <= found.p50
+    median_s = sorted(true_s for true_s, _, _ in truths)[(len(truths) - 1) // 2]
+    # The buckets of a histogram are 0.39 % wide, at both ends of the interval.
+    slack_s = 0.01 * (found.p50 + found.error_bound_s) + 1e-8
+    assert abs(found.p50 - median_s) <= found.error_bound_s + slack_s
