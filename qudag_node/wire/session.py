@@ -294,7 +294,10 @@ class ClientSession:
         from qudag_node.wire import auth
 
         if self._token is None:
-            raise AuthenticationError("the node asks for a token: give --token-file or QUDAG_TOKEN_FILE")
+            raise AuthenticationError(
+                "the node asks for a token, and there is none; name its file with --token-file or "
+                "QUDAG_TOKEN_FILE; `qudag token add` on its host makes one"
+            )
         nonce = os.urandom(auth.NONCE_BYTES) if self._nonce is None else self._nonce
         about = (self._token, PeerId(node_id), self._certificate_der, challenge, nonce)
         self._node_proof = auth.node_proof(*about)

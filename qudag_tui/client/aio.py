@@ -94,9 +94,10 @@ class AsyncSession:
         Calls that still wait fail too.
         """
         try:
-            while data := await self._reader.read(READ_BYTES):
+            while data := await self._read_some():
                 self._receive(data)
-            raise closed_by_node(self._where, self._session.pending_bytes)
+            is_unanswered = self._session.state is SessionState.GREETED
+            raise closed_by_node(self._where, self._session.pending_bytes, is_unanswered=is_unanswered)
         except RpcError as exc:
             raise rpc_error(exc) from exc
         except AuthenticationError as exc:
@@ -107,6 +108,13 @@ class AsyncSession:
             raise unreachable(self._where, exc) from exc
         finally:
             self._abandon_calls()
+
+    async def _read_some(self) -> bytes:
+        """Return what has arrived; nothing when the node hung up, however rudely."""
+        try:
+            return await self._reader.read(READ_BYTES)
+        except ConnectionResetError:
+            return b""
 
     def _receive(self, data: bytes) -> None:
         for event in self._session.receive(data):

@@ -15,6 +15,7 @@ from qudag_node.wire import (
     RemoteProtocolError,
     Reply,
     RpcError,
+    SessionState,
     UnixAddress,
 )
 from qudag_tui.client.clean import clean, clean_tree
@@ -186,7 +187,8 @@ class Connection:
             self._stream.send(leaving, deadline)
         data = self._stream.receive(deadline)
         if not data:
-            raise closed_by_node(where, self._session.pending_bytes)
+            is_unanswered = self._session.state is SessionState.GREETED
+            raise closed_by_node(where, self._session.pending_bytes, is_unanswered=is_unanswered)
         try:
             events = self._session.receive(data)
         except RpcError as exc:

@@ -75,8 +75,16 @@ def unreachable(where: str, exc: OSError, timeout_s: float = 0.0) -> QudagError:
     )
 
 
-def closed_by_node(where: str, pending_bytes: int = 0) -> QudagError:
-    """The other side hung up, perhaps in the middle of a message."""
+def closed_by_node(where: str, pending_bytes: int = 0, *, is_unanswered: bool = False) -> QudagError:
+    """The other side hung up, perhaps in the middle of a message, or without a word in answer to hello.
+
+    On a port the latter is what other programs do; behind a Unix socket it is a node that stops.
+    """
+    if is_unanswered and not where.startswith("unix:"):
+        return ProtocolError(
+            f"{where} closed the connection without an answer to hello",
+            "is this a QuDAG node's RPC address?",
+        )
     if pending_bytes:
         return ProtocolError(
             f"{where} broke off in the middle of a message, after {pending_bytes} bytes of it",
@@ -111,6 +119,8 @@ class Stream:
         try:
             self._sock.settimeout(deadline.remaining_s())
             self._sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # what the other side said before it hung up is still to be read, and then the end
         except OSError as exc:
             raise unreachable(self.where, exc, deadline.timeout_s) from exc
 

@@ -310,28 +310,34 @@ UNSUPPORTED = b"\x94\x01\x00\x82\xa4code\xb3unsupported_version\xa7message\xa2no
         (b"\x94\x01\x00\xc0\x84\xa7version", 5),
         (b"\x94\x01\x00\xc0\xc6\x7f\xff\xff\xff", 5),
         (UNSUPPORTED, 5),
-        (b"", 3),
+        (b"", 5),
         (None, 3),
     ],
     ids=["http", "smtp", "truncated", "2 GB", "no common version", "hangs up", "silent"],
 )
-def test_what_is_no_node_is_one_line_and_its_code(answer: bytes | None, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_token", [True, False], ids=["token", "no token"])
+def test_what_is_no_node_is_one_line_and_its_code(
+    answer: bytes | None, code: int, has_token: bool, home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("00" * 32)
+    token = ("--token-file", str(tmp_path / "token")) if has_token else ()
     with Stranger(answer) as stranger:
-        words = ("--node", stranger.address, "--token-file", str(tmp_path / "token"), "--timeout", "1")
-        output = run("network", "stats", "--once", *words)
+        words = ("--node", stranger.address, *token, "--timeout", "1")
+        output = run("network", "stats", "--once", *words, environ=home_environment(home))
         assert (output.code, output.stdout) == (code, "")
         assert output.stderr.startswith("qudag: ")
         assert output.stderr.count("\n") == 1
 
 
-def test_where_nobody_listens_is_one_line_and_exit_3(tmp_path: Path) -> None:
+def test_where_nobody_listens_is_one_line_and_exit_3(home: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     (tmp_path / "token").write_text("00" * 32)
     for address in (f"tcp://127.0.0.1:{port}", f"unix:{tmp_path}/no.sock"):
-        output = run("network", "stats", "--once", "--node", address, "--token-file", str(tmp_path / "token"))
-        assert (output.code, output.stderr.count("\n")) == (3, 1)
+        for token in (("--token-file", str(tmp_path / "token")), ()):
+            words = ("network", "stats", "--once", "--node", address, *token)
+            output = run(*words, environ=home_environment(home))
+            assert (output.code, output.stderr.count("\n")) == (3, 1)
 
 
 # --- how a node and a command end -----------------------------------------------------------------

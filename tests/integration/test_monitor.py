@@ -287,6 +287,7 @@ def test_once_into_a_closed_pipe_is_silent(node: NodeProcess) -> None:
     ("words", "code", "said"),
     [
         (("--once", "--node", NOBODY), 3, "no node answers at"),
+        (("--once", "--node", "tcp://127.0.0.1:1"), 3, "no node answers at"),
         (("--once", "--node", "ftp://x"), 2, ""),
         (("--once", "--theme", "drak"), 2, "no theme is called 'drak'; did you mean 'dark'?"),
         (("--once", "--node", "tcp://127.0.0.1:1", "--token-file", "/nonexistent"), 2, "no token file"),

@@ -174,7 +174,6 @@ GARBAGE = {
         b"\x94\x01\x00\x82\xa4code\xb3unsupported_version\xa7message\xa2no\xc0",
         ProtocolError,
     ),
-    "nothing": (b"", UnreachableError),
 }
 
 
@@ -187,6 +186,39 @@ def test_what_is_no_node_is_told_as_such(
         node.raw = raw
         with pytest.raises(kind), open_(node) as connection:
             connection.call("status")
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_port_that_hangs_up_without_a_word_is_no_node(
+    tmp_path: Path, transport: str, token: bytes | None
+) -> None:
+    with SmallNode(transport, tmp_path) as node:
+        node.raw = b""
+        with pytest.raises(ProtocolError, match=r"hello; is this a QuDAG node's RPC address\?$") as caught:
+            connect(node.address, token=token, timeout_s=10)
+        assert caught.value.exit_code == 5
+
+
+def test_a_unix_socket_that_hangs_up_without_a_word_is_a_node_that_stops(tmp_path: Path) -> None:
+    with SmallNode("unix", tmp_path) as node:
+        node.raw = b""
+        with pytest.raises(UnreachableError, match="closed the connection"), open_(node) as connection:
+            connection.call("status")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_without_a_token_it_is_the_nodes_challenge_that_is_refused(tmp_path: Path, transport: str) -> None:
+    with SmallNode(transport, tmp_path) as node:
+        with pytest.raises(
+            RefusedError, match=r"asks for a token, and there is none; .*--token-file"
+        ) as caught:
+            connect(node.address, timeout_s=10)
+        assert caught.value.exit_code == 4
+        if isinstance(node.address, TlsAddress):
+            other = TlsAddress(node.address.host, node.address.port, Identity(tmp_path).peer_id)
+            with pytest.raises(RefusedError, match="is another node"):
+                connect(other, timeout_s=10)
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])

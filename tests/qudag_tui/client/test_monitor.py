@@ -152,6 +152,27 @@ async def test_waiting_says_why_and_for_how_long(tmp_path: Path) -> None:
     assert "no node answers" in waiting[0].reason
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_without_a_token_it_dials_and_says_what_it_meets(tmp_path: Path, transport: str) -> None:
+    with SmallNode(transport, tmp_path) as node:
+        for raw, state, said in (
+            (None, LinkState.REFUSED, "asks for a token, and there is none"),
+            (b"", LinkState.WAITING, "is this a QuDAG node's RPC address?"),
+            (b"220 mail\r\n", LinkState.WAITING, "does not speak the node's protocol"),
+        ):
+            node.raw, seen = raw, Seen()
+            async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
+                await seen.until(lambda seen=seen: len(seen.states) > 1)
+            last = seen.updates[1]
+            assert isinstance(last, ConnectionStatus)
+            assert last.state is state
+            assert said in last.reason
+    seen = Seen()
+    async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
+        await seen.until(lambda: len(seen.states) > 1)
+    assert "no node answers at" in seen.updates[1].reason  # type: ignore[union-attr]
+
+
 async def test_a_wrong_token_is_a_refusal_that_is_tried_again_seldom(tmp_path: Path) -> None:
     seen = Seen()
     with SmallNode("tcp", tmp_path) as node:
