@@ -179,7 +179,7 @@ class Membership:
         with suppress(ConfigError):
             endpoint = parse_peer(text).endpoint
         if peer_id is None and not any(target.peer.endpoint == endpoint for target in dialer.targets):
-            raise NotFoundError(f"no peer is known as {text!r}; run: qudag peer list")
+            raise NotFoundError(f"no peer is known as {text!r}")
         return peer_id, endpoint
 
     def _subject_of(self, text: str) -> str:
@@ -208,7 +208,7 @@ class Membership:
             if found:
                 shown = found[:_MAX_CANDIDATES]
                 raise AmbiguousError(text, [f"{ban.name or 'nameless'} ({ban.subject})" for ban in shown])
-        raise NotFoundError(f"{text!r} is not banned; run: qudag peer list")
+        raise NotFoundError(f"{text!r} is not banned")
 
     def _is_alias(self, ban: Ban, text: str) -> bool:
         return bool(text) and self._aliases.find(PeerId(ban.subject)) == text

@@ -156,7 +156,7 @@ class PeerTable:
                 return found[0].id
             if found:
                 raise AmbiguousError(text, [_described(peer) for peer in found[:_MAX_CANDIDATES]])
-        raise NotFoundError(f"no peer is known as {text!r}; run: qudag peer list")
+        raise NotFoundError(f"no peer is known as {text!r}")
 
     def _by_alias(self, text: str) -> Iterable[Peer]:
         return (peer for peer in self if text and peer.alias == text)

@@ -233,6 +233,7 @@ def test_what_cannot_be_done_is_refused_with_a_reason(
     with pytest.raises(QudagError, match=words) as caught:
         node1.call(method, params)
     assert caught.value.exit_code == exit_code
+    assert str(caught.value).count("qudag peer list") == method.startswith("peer")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -85,6 +85,10 @@ class Seen:
     def snapshots(self) -> list[Snapshot]:
         return [update for update in self.updates if isinstance(update, Snapshot)]
 
+    async def twice(self) -> None:
+        """Until a first attempt has ended."""
+        await self.until(lambda: len(self.states) > 1)
+
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
             while not condition():
@@ -162,14 +166,14 @@ async def test_without_a_token_it_dials_and_says_what_it_meets(tmp_path: Path, t
         ):
             node.raw, seen = raw, Seen()
             async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
-                await seen.until(lambda seen=seen: len(seen.states) > 1)
+                await seen.twice()
             last = seen.updates[1]
             assert isinstance(last, ConnectionStatus)
             assert last.state is state
             assert said in last.reason
     seen = Seen()
     async with following(AsyncClient(Endpoint(node.address), deliver=seen)):
-        await seen.until(lambda: len(seen.states) > 1)
+        await seen.twice()
     assert "no node answers at" in seen.updates[1].reason  # type: ignore[union-attr]
 
 
