@@ -200,7 +200,13 @@ COMMANDS: tuple[Command, ...] = (
         run="node:status",
         formats=TABLE_AND_JSON,
     ),
-    Command("id", "print the line to give to a peer", "qudag id --name peer1", module=NODE, add=_add_home),
+    Command(
+        "id",
+        "print the line to give to a peer",
+        "qudag id --name peer1",
+        "qudag id --node peer1",
+        run="node:identity",
+    ),
     Command(
         "log",
         "print the node's log",

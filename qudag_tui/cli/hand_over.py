@@ -2,7 +2,7 @@
 
 ``start``, ``id``, ``config`` and ``log`` belong to ``python -m qudag_node``, ``lab`` to
 ``python -m qudag_node.lab``. Global options that stand before the command are passed on behind it.
-``log --node`` stays here: it reads a running node over its RPC.
+``id --node`` and ``log --node`` stay here: they ask a running node over its RPC.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Never
 
-__all__ = ["GLOBAL_FLAGS", "GLOBAL_VALUES", "NODE_COMMANDS", "become", "hand_over"]
+__all__ = ["ASKED_OF_A_NODE", "GLOBAL_FLAGS", "GLOBAL_VALUES", "NODE_COMMANDS", "become", "hand_over"]
 
 NODE_COMMANDS = ("start", "id", "config", "log")
+
+#: Of these, the ones that ask the running node when ``--node`` names it.
+ASKED_OF_A_NODE = ("id", "log")
 
 #: Global options that take a value, and those that do not.
 GLOBAL_VALUES = ("--node", "--format", "--timeout", "--token-file", "--data-dir", "--name")
@@ -32,7 +35,7 @@ def hand_over(words: Sequence[str]) -> None:
     command, rest = words[at], list(words[at + 1 :])
     if command not in (*NODE_COMMANDS, "lab"):
         return
-    if command == "log" and (
+    if command in ASKED_OF_A_NODE and (
         any(_is_option(word, "--node") for word in [*before, *rest]) or _remote_by_habit(rest)
     ):
         return
@@ -74,6 +77,6 @@ def _is_option(word: str, option: str) -> bool:
 
 
 def _remote_by_habit(words: Sequence[str]) -> bool:
-    """Whether QUDAG_NODE names the node, and nothing on the command line says which log is meant."""
+    """Whether QUDAG_NODE names the node, and nothing on the command line says whose files are meant."""
     own = ("--data-dir", "--name", "--config", "--help", "-h")
     return bool(os.environ.get("QUDAG_NODE")) and not any(_is_option(word, o) for word in words for o in own)

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qudag_tui.cli.options import Options
 
-__all__ = ["log", "status", "stop"]
+__all__ = ["identity", "log", "status", "stop"]
 
 STATUS_SCHEMA = "qudag.status/1"
 
@@ -35,6 +35,16 @@ def status(options: Options) -> int:
             print_json({"schema": STATUS_SCHEMA, **answer})
         else:
             print_lines(facts(answer, colour=Paper(no_color=options.no_color).colour))
+    return 0
+
+
+def identity(options: Options) -> int:
+    """Print the lines to give to a peer: the running node's id at each address it can be reached at."""
+    with open_node(options) as connection:
+        answer = connection.call("status")
+    with READING:
+        addresses = answer["advertise"] or answer["listen"]
+        print_lines(f"{answer['node']['id']}@{address}" for address in addresses)
     return 0
 
 

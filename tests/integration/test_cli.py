@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -142,6 +143,7 @@ class TestOverEachTransport:
         assert "peer2" in pair.ask(transport, "peer", "list").stdout
         assert "id" in pair.ask(transport, "peer", "info", "peer2").stdout
         assert "started" in pair.ask(transport, "log", "--lines", "1000").stdout
+        assert re.match(r"12D3KooW\w{44}@127\.0\.0\.1:\d+$", pair.ask(transport, "id").stdout)
         assert "messages.sent" in pair.ask(transport, "network", "history").stdout.splitlines()
 
     def test_a_peer_is_banned_and_welcomed_again(self, pair: Pair, transport: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from qudag_tui import __version__
 from qudag_tui.cli.commands import COMMANDS, Command
-from qudag_tui.cli.hand_over import NODE_COMMANDS
+from qudag_tui.cli.hand_over import ASKED_OF_A_NODE, NODE_COMMANDS
 from qudag_tui.cli.program import parse
 from tests.conftest import REPO
 from tests.qudag_tui.cli.support import TIMEOUT_S, Runner, command, environment, run
@@ -26,7 +26,7 @@ OURS = [command for command in COMMANDS if command.module is None]
 @pytest.mark.parametrize("of", OURS, ids=lambda of: " ".join(of.path))
 def test_every_command_explains_itself_with_an_example(qudag: Runner, of: Command) -> None:
     # Without --node the log of a node here is meant, which is the node's own command.
-    output = qudag(*of.path, *(["--node", "peer1"] if of.path == ["log"] else []), "--help")
+    output = qudag(*of.path, *(["--node", "peer1"] if of.path[0] in ASKED_OF_A_NODE else []), "--help")
     assert output.code == 0
     assert f"qudag {' '.join(of.path)}" in output.stdout
     assert all(example in output.stdout for example in of.examples)
@@ -204,7 +204,7 @@ def test_the_nodes_own_commands_explain_themselves_under_our_name(of: Command) -
 
 
 def test_every_command_of_the_node_is_handed_over() -> None:
-    assert {of.path[0] for of in COMMANDS if of.module} | {"log"} == {*NODE_COMMANDS, "lab"}
+    assert {of.path[0] for of in COMMANDS if of.module} | set(ASKED_OF_A_NODE) == {*NODE_COMMANDS, "lab"}
 
 
 def test_global_options_before_a_command_of_the_node_are_passed_on(home: Path, tmp_path: Path) -> None:
