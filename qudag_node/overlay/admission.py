@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 
-from qudag_node.overlay.faults import LinkRefusedError
+from qudag_node.overlay.faults import LinkRefusedError, SelfDialError
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.link import Link
@@ -102,7 +102,7 @@ class Admission:
             LinkRefusedError: It is ourselves, one link too many, or the other one is kept.
         """
         if peer_id == self._own_id:
-            raise LinkRefusedError(GoodbyeReason.OTHER, "this node has dialled itself")
+            raise SelfDialError
         standing, dial = self._link_by_peer.get(peer_id), self._dial_by_peer.get(peer_id)
         losers: list[Link] = []
         if link.role is Role.CLIENT:

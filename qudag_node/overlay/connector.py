@@ -15,7 +15,13 @@ from qudag_node.errors import (
 from qudag_node.overlay.admission import Admission
 from qudag_node.overlay.bans import Bans
 from qudag_node.overlay.endpoints import Endpoint, PeerEndpoint
-from qudag_node.overlay.faults import DuplicateLinkError, LinkIdentityError, LinkRefusedError, cause_of
+from qudag_node.overlay.faults import (
+    DuplicateLinkError,
+    LinkIdentityError,
+    LinkRefusedError,
+    SelfDialError,
+    cause_of,
+)
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.link import Link
@@ -50,10 +56,14 @@ class Connector:
 
         Raises:
             DuplicateLinkError: Another one is kept.
+            SelfDialError: This node is what answers there.
             PeerError: Anything else.
         """
         if self.is_closed:
             raise PeerRefusedError("this node is stopping")
+        own_id = self.settings.me.identity.peer_id
+        if peer.peer_id == own_id:
+            raise SelfDialError
         pinned = None if peer.peer_id is not None else self._pins.find(peer.endpoint)
         expected = peer.peer_id or pinned
         for subject in (expected, peer.endpoint.host):
@@ -71,6 +81,8 @@ class Connector:
             self._pin(peer, link.peer_id)
             raise DuplicateLinkError(link.peer_id) from exc
         except LinkIdentityError as exc:
+            if exc.found == own_id:
+                raise SelfDialError from exc
             if pinned is None or exc.found is None:
                 raise
             where = self._pins.path or "known_peers"

@@ -6,6 +6,7 @@ A peer added while the node runs is kept in ``DIR/peers.json``.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Protocol
 from qudag_node.errors import ConfigError, DataDirectoryError, PeerError, PeerRefusedError
 from qudag_node.overlay.backoff import BackOff
 from qudag_node.overlay.endpoints import Endpoint, PeerEndpoint, parse_peer
-from qudag_node.overlay.faults import DuplicateLinkError
+from qudag_node.overlay.faults import DuplicateLinkError, SelfDialError
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.storage import JsonValue, read_json, write_json
 from qudag_node.peerid import PeerId
 
 __all__ = ["PEERS_FILE_NAME", "DialWatcher", "Dialer", "Target", "read_added_peers"]
+
+_log = logging.getLogger(__name__)
 
 PEERS_FILE_NAME = "peers.json"
 
@@ -56,6 +59,10 @@ class DialWatcher(Protocol):
 
     def dial_failed(self, target: Target, error: PeerError, wait_s: float) -> None:
         """It could not be linked to; it is dialled again after a wait."""
+        ...
+
+    def dialled_self(self, target: Target) -> None:
+        """It is this node, and not dialled any more."""
         ...
 
 
@@ -169,6 +176,9 @@ class Dialer:
                 if self._link_to(exc.peer_id) is not None:
                     continue
                 # The peer's own dial is about to become the link.
+            except SelfDialError:
+                self._give_up(target)
+                return
             except PeerError as exc:
                 error = exc
             if link is not None:
@@ -179,6 +189,16 @@ class Dialer:
             if error is not None:
                 self._watcher.dial_failed(target, error, wait_s)
             await self._wait(target, wait_s)
+
+    def _give_up(self, target: Target) -> None:
+        """Never dial ourselves again."""
+        self._target_by_endpoint.pop(target.peer.endpoint, None)
+        self._watcher.dialled_self(target)
+        if target.is_added:
+            try:
+                self.save()
+            except DataDirectoryError as exc:
+                _log.error("%s; the next start dials %s once more", exc, target.peer.endpoint)
 
     async def _wait(self, target: Target, wait_s: float) -> None:
         target.wake.clear()

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from qudag_node.errors import ConfigError
 from qudag_node.peerid import PeerId, public_key_of
 
-__all__ = ["Endpoint", "PeerEndpoint", "parse_endpoint", "parse_peer"]
+__all__ = ["Endpoint", "PeerEndpoint", "leads_to", "parse_endpoint", "parse_peer"]
 
 _MAX_HOST_CHARS = 253
 
@@ -37,6 +37,11 @@ class Endpoint:
         """Whether it stands for every address of its machine, as 0.0.0.0 and :: do."""
         return self.is_numeric and ip_address(self.host).is_unspecified
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine and can be nothing else."""
+        return self.host == "localhost" or (self.is_numeric and ip_address(self.host).is_loopback)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerEndpoint:
@@ -47,6 +52,17 @@ class PeerEndpoint:
 
     def __str__(self) -> str:
         return str(self.endpoint) if self.peer_id is None else f"{self.peer_id}@{self.endpoint}"
+
+
+def leads_to(dialled: Endpoint, listening: Endpoint) -> bool:
+    """Tell whether who dials one address plainly reaches the other, on the same machine; asks no resolver."""
+    if dialled.port != listening.port or dialled.port == 0:
+        return False
+    if dialled.host.lower() == listening.host.lower():
+        return True
+    if listening.is_unspecified:
+        return dialled.is_loopback or dialled.is_unspecified
+    return listening.is_loopback and (dialled.host == "localhost" or dialled.is_unspecified)
 
 
 def parse_endpoint(text: str) -> Endpoint:

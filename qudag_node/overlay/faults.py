@@ -16,7 +16,7 @@ from qudag_node.errors import (
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.peerid import PeerId
 
-__all__ = ["DuplicateLinkError", "LinkIdentityError", "LinkRefusedError", "cause_of"]
+__all__ = ["DuplicateLinkError", "LinkIdentityError", "LinkRefusedError", "SelfDialError", "cause_of"]
 
 
 class LinkIdentityError(PeerIdentityError):
@@ -46,6 +46,13 @@ class LinkRefusedError(PeerRefusedError):
         self.reason = reason
         self.is_ours = is_ours
         self.cause = f"refused_{reason.name.lower()}"
+
+
+class SelfDialError(LinkRefusedError):
+    """What was dialled is this node."""
+
+    def __init__(self) -> None:
+        super().__init__(GoodbyeReason.OTHER, "this node has dialled itself")
 
 
 class DuplicateLinkError(PeerRefusedError):

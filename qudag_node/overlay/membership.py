@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -11,8 +12,8 @@ from qudag_node.overlay.aliases import ALIASES_FILE_NAME, Aliases
 from qudag_node.overlay.bans import BAN_FILE_NAME, Ban, Bans
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.dialer import Dialer, Target
-from qudag_node.overlay.endpoints import Endpoint, parse_endpoint, parse_peer
-from qudag_node.overlay.events import EventKind, EventLog
+from qudag_node.overlay.endpoints import Endpoint, leads_to, parse_endpoint, parse_peer
+from qudag_node.overlay.events import EventKind, EventLog, Severity
 from qudag_node.overlay.faults import LinkIdentityError
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.parts import LocalNode
@@ -45,6 +46,7 @@ class Membership:
         self.bans = Bans(node.file(BAN_FILE_NAME))
         self.pins = Pins(node.file(PIN_FILE_NAME))
         self._aliases = Aliases(node.file(ALIASES_FILE_NAME))
+        self._own_id = node.identity.peer_id
         self._admission = admission
         self._table = table
         self._events = events
@@ -60,15 +62,22 @@ class Membership:
 
     # What an operator does
 
-    def add(self, dialer: Dialer, address: str) -> bool:
+    def add(self, dialer: Dialer, address: str, own: Sequence[Endpoint] = ()) -> bool:
         """Keep a link to [PEERID@]HOST:PORT from now on, over restarts; return whether that is news.
 
+        Args:
+            dialer: Keeps it.
+            address: Where the peer is.
+            own: Where we are.
+
         Raises:
-            ConfigError: It is no address.
+            ConfigError: It is no address, or our own.
             PeerRefusedError: There are as many as may be.
             DataDirectoryError: It cannot be written down; it holds until the node stops.
         """
         peer = parse_peer(address)
+        if peer.peer_id == self._own_id or any(leads_to(peer.endpoint, here) for here in own):
+            raise ConfigError(repr(address), "is this node itself")
         if not dialer.add(peer, is_added=True):
             return False
         dialer.save()
@@ -166,6 +175,12 @@ class Membership:
             self._events.add_quietly(EventKind.IDENTITY_CHANGED, subject, str(error))
         else:
             self._events.add_quietly(EventKind.DIAL_FAILED, subject, f"{error}; again in {wait_s:.1f} s")
+
+    def dialled_self(self, target: Target) -> None:
+        """Tell that an address is our own."""
+        self.pins.unpin(target.peer.endpoint)
+        text = "is this node itself: no link to it is kept any more"
+        self._events.add(EventKind.PEER_REMOVED, str(target.peer.endpoint), text, Severity.WARNING)
 
     # Inside
 

@@ -283,7 +283,8 @@ class Overlay:
 
     def add(self, address: str) -> bool:
         """Keep a link to an address from now on; see ``Membership.add``."""
-        return self._membership.add(self._dialer, address)
+        own = [parse_endpoint(text) for text in (*self.listen_addresses, *self.advertised_addresses)]
+        return self._membership.add(self._dialer, address, own)
 
     def remove(self, text: str) -> None:
         """Keep no link to a peer any more; see ``Membership.remove``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from qudag_node.errors import (
     PeerRefusedError,
     PeerUnreachableError,
 )
+from qudag_node.overlay.dialer import read_added_peers
 from qudag_node.overlay.events import EventKind
 from qudag_node.overlay.faults import LinkIdentityError, LinkRefusedError
 from qudag_node.overlay.frames import GoodbyeReason, RemoteFault
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.peertable import PeerState
+from qudag_node.overlay.storage import JsonValue, write_json
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, linked, running
 
@@ -285,6 +288,46 @@ async def test_an_added_peer_is_kept_over_a_restart_until_it_is_removed(tmp_path
         async with running(one):
             await asyncio.sleep(0.2)
             assert one.neighbours == set()
+
+
+async def test_our_own_address_is_not_added() -> None:
+    one = Node("one", listen=("127.0.0.1:0", "0.0.0.0:0"), advertise=("node.example:8000",))
+    async with running(one):
+        port, open_port = (address.rpartition(":")[2] for address in one.overlay.listen_addresses)
+        for address in (
+            f"127.0.0.1:{port}",
+            f"localhost:{port}",
+            f"0.0.0.0:{port}",
+            f"127.0.0.9:{open_port}",
+            f"localhost:{open_port}",
+            "Node.Example:8000",
+            f"{one.id}@192.0.2.1:8000",
+        ):
+            with pytest.raises(ConfigError, match="is this node itself"):
+                one.overlay.add(address)
+        assert one.overlay._dialer.targets == []
+        assert one.overlay.add("192.0.2.1:8000")
+
+
+@pytest.mark.parametrize("source", ["file", "file, with another id", "settings"])
+async def test_an_address_found_to_be_ourselves_is_dropped_for_good(tmp_path: Path, source: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    named = f"{Identity.generate().peer_id}@{address}" if source.endswith("id") else address
+    kept: list[JsonValue] = [] if source == "settings" else [named, "192.0.2.1:1"]
+    write_json(tmp_path / "peers.json", {"schema": "qudag.peers/1", "peers": kept})
+    peers = (named,) if source == "settings" else ()
+    one = Node("one", directory=tmp_path, listen=(address,), peers=peers)
+    async with running(one):
+        await until(lambda: bool(one.told(EventKind.PEER_REMOVED)))
+        await asyncio.sleep(0.3)  # longer than any further dial would take
+        assert one.told(EventKind.PEER_REMOVED) == ["is this node itself: no link to it is kept any more"]
+        assert one.told(EventKind.IDENTITY_CHANGED) == []
+        assert [event.subject for event in one.events.since(0) if event.kind is EventKind.PEER_REMOVED] == [
+            address
+        ]
+        assert address not in {str(target.peer.endpoint) for target in one.overlay._dialer.targets}
+    assert [str(peer) for peer in read_added_peers(tmp_path / "peers.json")] == kept[1:]
 
 
 async def test_a_peer_that_was_never_reached_can_be_removed_by_its_address() -> None:
