@@ -15,7 +15,7 @@ from qudag_node.node.logs import LogRing
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.overlay import Overlay
 from qudag_node.peerid import PeerId, peer_id_of
-from qudag_node.rpc import Document, RpcServer, TokenStore
+from qudag_node.rpc import SHARED_S, Document, RpcServer, TokenStore
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.methods import Role
 from qudag_node.wire.rows import PeerRows
@@ -94,7 +94,7 @@ class NodeOffers:
     def peer(self, name: str) -> Document:
         """Return everything of one peer."""
         peer_id = self._overlay.resolve(name)
-        rows = PeerRows.from_wire(self.statistics()["peers"])
+        rows = PeerRows.from_wire(self.statistics(max_age_s=SHARED_S)["peers"])
         index = rows.index_of(peer_id)
         handle = self._collector.registry.get(peer_id)
         if index is None or handle is None:

@@ -32,6 +32,9 @@ __all__ = ["LinkState", "LinkStateConfig", "MapNode", "Tick", "Verdict"]
 # A correct node makes at most two adverts a second over time, and eight at once when its links change.
 _OWN_ADVERTS_PER_S = 2.0
 _OWN_ADVERTS_BURST = 8.0
+# What telling new costs may take, all neighbours together: with five links nothing is held back, with a
+# thousand (an advert of 9 KB to each) new costs wait for the next renewal. Links that come or go never wait.
+_REPRICING_BYTES_PER_S = 65_536
 # An advert lives for four renewals, so that three may be lost.
 _LIFETIME_RENEWALS = 4
 _MAX_LIFETIME_S = 0xFFFF
@@ -138,6 +141,8 @@ class LinkState:
         self._reachable: Set[bytes] = frozenset()
         self._budget = TokenBucket(_OWN_ADVERTS_PER_S, _OWN_ADVERTS_BURST, now_mono_s)
         self._must_advertise = True
+        self._must_reprice = False
+        self._reprice_at_mono_s = now_mono_s
         self._renew_at_mono_s = now_mono_s
         self._expire_at_mono_s = now_mono_s + _EXPIRY_INTERVAL_S
         self._must_compute = False
@@ -162,7 +167,7 @@ class LinkState:
         is_first = not neighbour.cost.is_measured
         neighbour.cost.sample(rtt_s)
         if neighbour.is_told and (is_first or neighbour.cost.is_worth_telling):
-            self._must_advertise = True
+            self._must_reprice = True
 
     def neighbour_down(self, key: bytes) -> None:
         """The link has ended."""
@@ -223,9 +228,7 @@ class LinkState:
     @property
     def due_mono_s(self) -> float:
         """When ``tick`` should be called next; ask again after every other call."""
-        advertise_at_mono_s = self._budget.ready_mono_s(1)
-        if not self._must_advertise:
-            advertise_at_mono_s = max(advertise_at_mono_s, self._renew_at_mono_s)
+        advertise_at_mono_s = max(self._budget.ready_mono_s(1), self._wanted_mono_s())
         due_mono_s = min(advertise_at_mono_s, self._expire_at_mono_s, self._reachability.due_mono_s)
         for neighbour in self._neighbours.values():
             if not neighbour.is_told:
@@ -238,11 +241,12 @@ class LinkState:
             if not neighbour.is_told and now_mono_s >= neighbour.tell_at_mono_s:
                 self._tell_of(key)
         advert: bytes | None = None
-        is_renewal = now_mono_s >= self._renew_at_mono_s
-        if (self._must_advertise or is_renewal) and self._budget.take(1, now_mono_s):
+        if now_mono_s >= self._wanted_mono_s() and self._budget.take(1, now_mono_s):
             advert = self._advertise(wall_ms).encoded
             interval_s = self._config.renew_interval_s
             self._renew_at_mono_s = now_mono_s + interval_s * self._rng.uniform(0.8, 1.0)
+            flooded_bytes = len(advert) * len(self._neighbours)
+            self._reprice_at_mono_s = now_mono_s + flooded_bytes / _REPRICING_BYTES_PER_S
             self._must_compute = True
         if now_mono_s >= self._expire_at_mono_s:
             self._expire_at_mono_s = now_mono_s + _EXPIRY_INTERVAL_S
@@ -257,6 +261,14 @@ class LinkState:
         elif now_mono_s >= self._reachability.due_mono_s:
             changes = self._tell_reachability(now_mono_s)
         return Tick(advert, changes)
+
+    def _wanted_mono_s(self) -> float:
+        """When the next advert of ours is wanted: at once when links came or went."""
+        if self._must_advertise:
+            return -math.inf
+        if self._must_reprice:
+            return min(self._reprice_at_mono_s, self._renew_at_mono_s)
+        return self._renew_at_mono_s
 
     # The map.
 
@@ -323,7 +335,7 @@ class LinkState:
             is_leaf=self._config.is_leaf,
             is_leaving=is_leaving,
         )
-        self._must_advertise = False
+        self._must_advertise = self._must_reprice = False
         return self._own
 
     def _claims(self) -> dict[bytes, Mapping[bytes, int]]:

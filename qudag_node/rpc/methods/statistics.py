@@ -7,11 +7,11 @@ from qudag_node.rpc.offers import Document, OffersHistory, OffersStatistics
 from qudag_node.rpc.params import Params
 from qudag_node.wire.errors import ErrorCode, RpcError
 
-__all__ = ["history", "peers", "stats"]
+__all__ = ["SHARED_S", "history", "peers", "stats"]
 
 # Clients that ask at the same time share one answer, and one that floods us cannot make us count all day.
 # A call that changes something ends the sharing, so that who made it sees what it did.
-SHARED_S = 0.1
+SHARED_S = 0.25
 
 _MAX_SERIES = 256
 _MAX_SECTIONS = 32

@@ -162,6 +162,24 @@ def test_small_changes_of_a_links_cost_are_not_told() -> None:
     assert network.nodes["a"].state.sequence > before
 
 
+def test_new_costs_of_a_hub_wait_and_lost_links_do_not() -> None:
+    hub = state_of(1)
+    keys = [bytes([number]) * 32 for number in range(100)]
+    for key in keys:
+        hub.neighbour_up(key, 0.0, 0.010)
+    adverts: list[float] = []
+    for step in range(200):
+        now = 10.0 + step * 0.1
+        for key in keys:
+            hub.neighbour_rtt(key, 0.010 if step % 20 < 10 else 0.050)
+        if hub.tick(now, int(now * 1000)).advert is not None:
+            adverts.append(now)
+    # An advert of 3.7 KB to each of 100 neighbours: every 5.7 s. The first one tells of the links.
+    assert len(adverts) == 4
+    hub.neighbour_down(keys[0])
+    assert hub.tick(30.1, 30_100).advert is not None
+
+
 def test_a_flapping_link_is_told_twice_a_second_at_most() -> None:
     network = line_of("abc")
     network.nodes["c"].outcomes.clear()
