@@ -77,7 +77,8 @@ def _totals_rows(link: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         ]
         yield (name, verdict, kind, *cells, lost)
         name = verdict = ""
-    if link["unconfirmed"]["messages"]:
+    # On a link whose two ends agree, what was once not confirmed is no difference.
+    if link["unconfirmed"]["messages"] and link["verdict"] != "equal":
         lost = link["unconfirmed"]
         yield ("", "", "unconfirmed", str(lost["messages"]), "", str(lost["bytes"]), "", "")
 

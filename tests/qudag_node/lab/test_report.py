@@ -49,6 +49,18 @@ peer2>peer1  10    7          2     0      0       1     -         -            
     )
 
 
+def test_quiesce_lists_nothing_unconfirmed_on_a_link_whose_ends_agree() -> None:
+    link = {
+        "from": "peer1",
+        "to": "peer2",
+        "verdict": "equal",
+        "unconfirmed": {"messages": 1, "bytes": 45},
+        "by_type": {"data": {"sent": COUNTS, "received": COUNTS}},
+    }
+    _, *rows = quiesce_lines({"links": [link]})
+    assert rows == ["peer1>peer2  equal    data  5     5         500         500             0"]
+
+
 def test_quiesce_shows_both_sides_of_every_type_and_the_difference() -> None:
     less = {"messages": 4, "bytes": 400}
     answer = {
