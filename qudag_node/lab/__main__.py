@@ -73,8 +73,14 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _announce(announcement: Mapping[str, Any]) -> None:
     print(json.dumps(announcement), flush=True)
+    _warn(announcement)
     if sys.stderr.isatty() and sys.stdin.isatty():
         print("the lab is up; Ctrl-C takes it down", file=sys.stderr)
+
+
+def _warn(answer: Mapping[str, Any]) -> None:
+    for warning in answer["warnings"]:
+        print(f"qudag lab: {warning}", file=sys.stderr, flush=True)
 
 
 def _options(arguments: argparse.Namespace) -> LabOptions:
@@ -145,6 +151,7 @@ def _detach(arguments: argparse.Namespace) -> int:
         line = stream.readline()
     if line:
         print(line, end="")
+        _warn(json.loads(line))
         return 0
     code = process.wait()
     print(directory.log_path.read_text(encoding="utf-8"), end="", file=sys.stderr)
@@ -188,7 +195,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _impair(arguments: argparse.Namespace) -> int:
-    return _print(arguments, _ask(arguments, {"op": "impair", "orders": arguments.order}), _link_lines)
+    answer = _ask(arguments, {"op": "impair", "orders": arguments.order})
+    _warn(answer)
+    return _print(arguments, answer, _link_lines)
 
 
 def _heal(arguments: argparse.Namespace) -> int:

@@ -27,12 +27,14 @@ from qudag_node.lab.topology import Direction, Link
 
 __all__ = [
     "CLEAN",
+    "UDP_LOSS_ONLY",
     "Impairment",
     "ImpairmentChange",
     "ImpairmentOrder",
     "find_directions",
     "impairment_from_json",
     "parse_order",
+    "warnings_of",
 ]
 
 MAX_DELAY_S = 30.0
@@ -41,6 +43,8 @@ MIN_RATE_BITS_PER_S = 1_000.0
 #: never less than ten full packets.
 DEFAULT_QUEUE_S = 0.1
 DEFAULT_QUEUE_MIN_BYTES = 15_000
+
+UDP_LOSS_ONLY = "the relay engine loses no TCP bytes: loss applies to UDP only; use --engine netns"
 
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _RATES = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
@@ -80,10 +84,17 @@ class Impairment:
 
     def __str__(self) -> str:
         """The text that would ask for this, or ``clean``."""
+        return self._text()
+
+    def over(self, engine: str) -> str:
+        """The same, with a remark where this engine does less: ``loss=1% (UDP only)``."""
+        return self._text(" (UDP only)" if engine == "relay" else "")
+
+    def _text(self, loss_remark: str = "") -> str:
         parts = [
             _time_text("delay", self.delay_s),
             _time_text("jitter", self.jitter_s),
-            f"loss={self.loss_ratio * 100:.6g}%" if self.loss_ratio else "",
+            f"loss={self.loss_ratio * 100:.6g}%{loss_remark}" if self.loss_ratio else "",
             _rate_text(self.rate_bits_per_s),
             "" if self.queue_bytes is None else f"queue={self.queue_bytes}B",
             "outage=on" if self.outage else "",
@@ -93,6 +104,12 @@ class Impairment:
 
 
 CLEAN = Impairment()
+
+
+def warnings_of(impairments: Iterable[Impairment], engine: str) -> list[str]:
+    """What was asked for and this engine does not do, one line each."""
+    is_lossy = any(impairment.loss_ratio for impairment in impairments)
+    return [UDP_LOSS_ONLY] if is_lossy and engine == "relay" else []
 
 
 class ImpairmentChange(TypedDict, total=False):

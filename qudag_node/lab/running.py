@@ -13,7 +13,7 @@ from typing import Any
 
 from qudag_node.errors import NodeError, NotFoundError
 from qudag_node.lab.errors import NodeStartError
-from qudag_node.lab.impairment import CLEAN, Impairment, find_directions, parse_order
+from qudag_node.lab.impairment import CLEAN, Impairment, find_directions, parse_order, warnings_of
 from qudag_node.lab.links import LinkProcess, Network
 from qudag_node.lab.load import Load
 from qudag_node.lab.nodes import LabNode, NodeCommand
@@ -175,7 +175,11 @@ class RunningLab:
         await self._survey.hold(held=False)
         await self._links.impair(changed)
         self._impairments.update(changed)
-        return {"links": {str(direction): str(impairment) for direction, impairment in changed.items()}}
+        engine = self._links.engine
+        return {
+            "links": {str(direction): impairment.over(engine) for direction, impairment in changed.items()},
+            "warnings": warnings_of(changed.values(), engine),
+        }
 
     async def change_load(self, rate_per_s: float) -> dict[str, Any]:
         """Submit at this rate from now on.
@@ -249,7 +253,7 @@ class RunningLab:
                 {
                     "from": direction.source,
                     "to": direction.target,
-                    "text": str(impairment),
+                    "text": impairment.over(self._links.engine),
                     "impairment": impairment.to_json(),
                     "truth": truth["truth"][str(direction)],
                     "unconfirmed": unconfirmed.get(direction),

@@ -26,6 +26,7 @@ from qudag_node.errors import ConfigError, NodeError
 from qudag_node.lab import control
 from qudag_node.lab.directory import LabDirectory
 from qudag_node.lab.errors import EngineUnavailableError, LabError
+from qudag_node.lab.impairment import warnings_of
 from qudag_node.lab.keeper import remove_sockets
 from qudag_node.lab.links import LinkProcess, start_links
 from qudag_node.lab.nodes import LabNode, NodeCommand
@@ -242,6 +243,7 @@ class Supervisor:
             "engine": self._links.engine,
             "dir": str(self._directory.path),
             "nodes": [node.to_json() for node in self._lab.nodes.values()],
+            "warnings": warnings_of(self._network.impairments.values(), self._links.engine),
         }
 
     def _write_record(self) -> None:

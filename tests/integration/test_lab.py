@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 from qudag_node.lab.errors import LabError
+from qudag_node.lab.impairment import UDP_LOSS_ONLY
 from qudag_node.lab.linux import CLONE_NEWUSER
 from qudag_node.lab.processes import child_environment, python_module
 from qudag_node.lab.simulator import NetworkSimulator
 from tests.qudag_node.lab.engines import skip_unless_it_runs
 
-pytestmark = pytest.mark.integration
+# More than the patience of every wait of a test together.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 ENGINES = pytest.mark.parametrize("engine", ["netns", "relay"])
-PATIENCE_S = 40.0
+#: Far above what anything takes; only a hang reaches it, or a machine with much else to do.
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(params=["netns", "relay"])
@@ -99,9 +102,13 @@ def test_load_goes_on_after_quiesce_when_asked(ring: NetworkSimulator) -> None:
 def test_a_slow_link_is_seen_by_both_its_ends(ring: NetworkSimulator) -> None:
     ring.impair("peer1-peer2:delay=60ms,jitter=2ms")
 
+    def figure_s(node: str, peer: str, name: str) -> float:
+        # The row is nil until the node's next tick has seen the peer.
+        row = ring.call(node, "peer", {"peer": ring.nodes[peer].id})["row"] or {}
+        return float(row.get(name) or 0.0)
+
     def rtt_s(node: str, peer: str) -> float:
-        row = ring.call(node, "peer", {"peer": ring.nodes[peer].id})["row"]
-        return float(row["rtt_last_s"] or 0.0)
+        return figure_s(node, peer, "rtt_last_s")
 
     wait_until(lambda: rtt_s("peer1", "peer2") >= 0.116 and rtt_s("peer2", "peer1") >= 0.116)
     told = ring.call("peer1", "stats")["node"]["tcp_info"]
@@ -109,8 +116,7 @@ def test_a_slow_link_is_seen_by_both_its_ends(ring: NetworkSimulator) -> None:
         assert told == "not-of-path"
     else:
         # The kernel sees the path itself.
-        peer2 = {"peer": ring.nodes["peer2"].id}
-        wait_until(lambda: (ring.call("peer1", "peer", peer2)["row"]["tcp_rtt_s"] or 0) >= 0.1)
+        wait_until(lambda: figure_s("peer1", "peer2", "tcp_rtt_s") >= 0.1)
         assert told == "path"
     ring.heal("peer1-peer2")
     wait_until(lambda: 0 < rtt_s("peer1", "peer2") < 0.1)
@@ -191,8 +197,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"):
             patch.setenv(name, str(home))
-        run = lab_command("up", "--nodes", "2", "--engine", "relay", "--rate", "10", "--detach", home=home)
-        assert run.returncode == 0, run.stderr
+        words = ["--nodes", "2", "--engine", "relay", "--rate", "10", "--impair", "peer1-peer2:loss=1%"]
+        run = lab_command("up", *words, "--detach", home=home)
+        assert (run.returncode, run.stderr) == (0, f"qudag lab: {UDP_LOSS_ONLY}\n")
         try:
             yield home
         finally:
@@ -203,8 +210,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_detached_lab_does_what_the_commands_say(pair: Path) -> None:
     status = lab_command("status", "--format", "json", home=pair)
     assert json.loads(status.stdout)["engine"] == "relay"
-    impaired = lab_command("impair", "peer1>peer2:delay=5ms", home=pair)
-    assert impaired.stdout == "peer1>peer2  delay=5ms\n"
+    lossy = lab_command("impair", "peer1>peer2:loss=1%", home=pair)
+    assert lossy.stdout == "peer1>peer2  loss=1% (UDP only)\n"
+    assert lossy.stderr == f"qudag lab: {UDP_LOSS_ONLY}\n"
+    assert "loss=1% (UDP only)" in lab_command("status", home=pair).stdout
+    impaired = lab_command("impair", "peer1>peer2:delay=5ms,loss=none", home=pair)
+    assert (impaired.stdout, impaired.stderr) == ("peer1>peer2  delay=5ms\n", "")
     table = lab_command("status", home=pair).stdout
     assert "engine relay" in table
     assert "delay=5ms" in table

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qudag_node.errors import ConfigError
-from qudag_node.lab.impairment import CLEAN, Impairment, impairment_from_json, parse_order
+from qudag_node.lab.impairment import (
+    CLEAN,
+    UDP_LOSS_ONLY,
+    Impairment,
+    impairment_from_json,
+    parse_order,
+    warnings_of,
+)
 from qudag_node.lab.topology import links_of
 
 RING = links_of("ring", 5)
@@ -135,3 +142,11 @@ def test_no_text_crashes_the_parser(text: str) -> None:
         parse_order(text, RING)
     except ConfigError as error:
         assert str(error)
+
+
+def test_a_loss_over_the_relay_is_said_to_be_of_datagrams_only() -> None:
+    lossy = Impairment(delay_s=0.02, loss_ratio=0.01)
+    assert lossy.over("relay") == "delay=20ms,loss=1% (UDP only)"
+    assert lossy.over("netns") == str(lossy) == "delay=20ms,loss=1%"
+    assert warnings_of([CLEAN, lossy], "relay") == [UDP_LOSS_ONLY]
+    assert warnings_of([lossy], "netns") == warnings_of([CLEAN], "relay") == []
