@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,11 +20,12 @@ import pytest
 from qudag_node.lab.processes import ProcessRecord, child_environment, python_module
 from tests.qudag_node.lab.engines import skip_unless_it_runs
 
-pytestmark = pytest.mark.integration
+# More than the patience of every wait of a test together.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 ENGINES = pytest.mark.parametrize("engine", ["netns", "relay"])
 #: Far above what any end takes; only a hang reaches it.
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -39,10 +41,25 @@ class Started:
     def remains(self) -> list[str]:
         """What is left: processes, and files but for the nodes' own."""
         left = [f"process {record.pid}" for record in self.family if record.is_running]
-        left += [str(p) for p in self.directory.rglob("*") if p.is_socket() or p.name == "lab.json"]
-        links = Path(os.environ["XDG_RUNTIME_DIR"])
-        left += [str(path) for path in links.rglob("*.sock")]
+        left += [str(p) for p in paths_below(self.directory) if is_socket(p) or p.name == "lab.json"]
+        left += [str(p) for p in paths_below(Path(os.environ["XDG_RUNTIME_DIR"])) if p.suffix == ".sock"]
         return left
+
+
+def paths_below(directory: Path) -> list[Path]:
+    """Every path below a directory that is being removed meanwhile: what goes is not there."""
+    # Unlike `Path.rglob`, which raises when a directory goes between being seen and being read.
+    return [
+        Path(parent, name) for parent, folders, files in os.walk(directory) for name in (*folders, *files)
+    ]
+
+
+def is_socket(path: Path) -> bool:
+    """Whether it is a socket, and still there."""
+    try:
+        return stat.S_ISSOCK(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -51,10 +68,10 @@ def descendants_of(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                line = (entry / "stat").read_text(encoding="utf-8", errors="replace")
             except OSError:
                 continue
-            parent = int(stat[stat.rindex(")") + 2 :].split()[1])
+            parent = int(line[line.rindex(")") + 2 :].split()[1])
             children.setdefault(parent, []).append(int(entry.name))
     found, waiting = [], [pid]
     while waiting:
@@ -89,6 +106,24 @@ def lab_up(home: Path, engine: str, *arguments: str, launcher: tuple[str, ...] =
     finally:
         process.kill()
         process.communicate()
+
+
+def test_looking_at_a_directory_that_goes_finds_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        if Path(path).name == "a":
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert {path.name for path in paths_below(tmp_path)} == {"a", "b", "file"}
+    assert not is_socket(tmp_path / "gone")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -145,7 +180,7 @@ def test_nothing_is_left_of_a_demonstration_when_its_stdin_ends(home: Path) -> N
     assert process.wait(PATIENCE_S) == 0
     process.stdout.close()
     wait_until(lambda: not any(record.is_running for record in family))
-    assert not Path(announcement["dir"]).exists()
+    wait_until(lambda: not Path(announcement["dir"]).exists())
 
 
 def test_a_temporary_lab_goes_with_a_killed_supervisor(home: Path) -> None:
