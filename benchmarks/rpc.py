@@ -4,10 +4,10 @@ Method. A real node process (`python -m qudag_node start`) has 1,000 TLS links o
 process with 1,000 identities; each link is pinged every 30 s from both ends, so that the node is idle. A
 third, this one, asks `stats` over the node's Unix socket with a blocking socket and reads the whole answer
 (about 300 KB); the time is from the call to the last byte, without decoding. *Back to back*: the next call
-follows at once. *Now and then*: one call each 300 ms, so that each answer is made anew (answers are shared for
-a quarter of a second). *Under load*: the other process sends duplicates of one signed vertex, each in a frame
-of its own, as many as the node takes of 50,000 a second; the rate that was reached is told. Beside each stands
-the same node with `--no-recording`, in the same run.
+follows at once. *Now and then*: one call each 300 ms, so that each answer is made anew (answers are shared
+for a quarter of a second). *Under load*: the other process sends duplicates of one signed vertex, each in a
+frame of its own, as many as the node takes of 50,000 a second; the rate that was reached is told. Beside each
+stands the same node with `--no-recording`, in the same run.
 Subscribers: 100 clients of one `stats` stream at 1 s on this side, read by one thread; CPU and resident
 memory of the node with them less without them, divided by 100.
 """
@@ -301,7 +301,7 @@ class _Swarm:
         return int(json.loads(self._process.stdout.readline()))
 
     def sent_frames(self) -> int:
-        """Return how many frames the kernel has taken towards the node, which is behind by its buffers only."""
+        """Return how many frames the kernel has taken; the node is behind by its buffers only."""
         self.tell("count")
         return self.hear()
 

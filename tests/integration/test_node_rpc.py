@@ -106,7 +106,7 @@ def test_a_peer_is_found_by_name_and_by_the_beginning_of_its_id(
         assert answer["path"] == [pair[0].ready_line.split()[1], identity]
         assert answer["by_type"]["hello"]["received"] == 1
         assert answer["by_type"]["ping"]["sent"] > 0
-        assert answer["events"][0]["kind"] == "link-up"
+        assert "link-up" in {event["kind"] for event in answer["events"]}
         if sys.platform == "linux":
             assert answer["tcp"]["rtt_s"] > 0
 
