@@ -111,9 +111,10 @@ class NodeOffers:
         }
 
     def connections(self) -> Document:
-        """Return links and bans."""
+        """Return links, what is dialled, and bans."""
         return {
             "links": publish.link_maps(self._overlay.peers()),
+            "dials": publish.dial_maps(self._overlay.dials(), time.monotonic()),
             "bans": [publish.ban_map(ban) for ban in self._overlay.bans()],
         }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 
 from qudag_node.errors import (
     DataDirectoryError,
@@ -109,7 +111,7 @@ class Connector:
             self._give_up(link, error)
             raise error from exc
         except (OSError, UnicodeError) as exc:  # the latter from a name that no resolver takes
-            error = PeerUnreachableError(getattr(exc, "strerror", None) or str(exc))
+            error = PeerUnreachableError(_words(exc))
             self._give_up(link, error)
             raise error from exc
         except BaseException:
@@ -131,3 +133,10 @@ class Connector:
             self._pins.pin(peer.endpoint, peer_id)
         except DataDirectoryError as exc:
             _log.error("%s; the pin of %s holds until this node stops", exc, peer.endpoint)
+
+
+def _words(exc: OSError | UnicodeError) -> str:
+    """Return why there is no connection; asyncio writes "Connect call failed" over the system's word for it."""
+    if isinstance(exc, OSError) and exc.errno and not isinstance(exc, socket.gaierror):
+        return os.strerror(exc.errno)
+    return getattr(exc, "strerror", None) or str(exc)

@@ -9,19 +9,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from qudag_node.errors import ConfigError, DataDirectoryError, PeerError, PeerRefusedError
 from qudag_node.overlay.backoff import BackOff
+from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.endpoints import Endpoint, PeerEndpoint, parse_peer
 from qudag_node.overlay.faults import DuplicateLinkError, SelfDialError
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.storage import JsonValue, read_json, write_json
+from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId
 
-__all__ = ["PEERS_FILE_NAME", "DialWatcher", "Dialer", "Target", "read_added_peers"]
+__all__ = ["PEERS_FILE_NAME", "DialState", "DialWatcher", "Dialer", "Target", "read_added_peers"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +36,15 @@ _MAX_TARGETS = 1024
 _STABLE_S = 5.0
 
 
+class DialState(StrEnum):
+    """How far a target is that has no link."""
+
+    #: It is being dialled.
+    CONNECTING = "connecting"
+    #: It will be dialled again, after a wait.
+    BACKOFF = "backoff"
+
+
 @dataclass(slots=True, eq=False)
 class Target:
     """A peer to keep a link to.
@@ -41,6 +53,10 @@ class Target:
         peer_id: Who answers there; learnt by dialling where it was not given.
         is_added: Added while the node ran, so kept in the file.
         wake: Set to end a wait.
+        is_linked: Whether a link to it stands; what follows matters only while none does.
+        attempts: How often it was dialled since the last link ended, or ever.
+        last_error: Why the last dial failed or the last link ended; empty if neither.
+        next_dial_mono_s: When it is dialled again, None while it is being dialled.
     """
 
     peer: PeerEndpoint
@@ -48,6 +64,15 @@ class Target:
     peer_id: PeerId | None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    is_linked: bool = False
+    attempts: int = 0
+    last_error: str = ""
+    next_dial_mono_s: float | None = None
+
+    @property
+    def state(self) -> DialState:
+        """How far it is, while it has no link."""
+        return DialState.CONNECTING if self.next_dial_mono_s is None else DialState.BACKOFF
 
 
 class DialWatcher(Protocol):
@@ -84,7 +109,9 @@ class Dialer:
         reconnect_min_s: float,
         reconnect_max_s: float,
         path: Path | None,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._dial = dial
         self._link_to = link_to
         self._watcher = watcher
@@ -168,6 +195,7 @@ class Dialer:
             error: PeerError | None = None
             try:
                 if link is None:
+                    target.attempts += 1
                     self._watcher.dial_began(target)
                     link = await self._dial(target.peer)
                     target.peer_id = link.peer_id
@@ -182,13 +210,18 @@ class Dialer:
             except PeerError as exc:
                 error = exc
             if link is not None:
-                await asyncio.shield(link.down)
+                target.is_linked, target.attempts = True, 0
+                ended = await asyncio.shield(link.down)
+                target.is_linked, target.last_error = False, _words(ended)
                 if link.stood_s >= _STABLE_S:
                     back_off.succeed()
             wait_s = back_off.fail()
+            target.next_dial_mono_s = self._clock.monotonic() + wait_s
             if error is not None:
+                target.last_error = _words(error)
                 self._watcher.dial_failed(target, error, wait_s)
             await self._wait(target, wait_s)
+            target.next_dial_mono_s = None
 
     def _give_up(self, target: Target) -> None:
         """Never dial ourselves again."""
@@ -207,6 +240,10 @@ class Dialer:
                 await target.wake.wait()
         except TimeoutError:
             return
+
+
+def _words(error: PeerError | None) -> str:
+    return "" if error is None else clean_text(str(error))
 
 
 def read_added_peers(path: Path) -> list[PeerEndpoint]:

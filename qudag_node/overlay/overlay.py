@@ -22,7 +22,7 @@ from qudag_node.overlay.bans import Ban
 from qudag_node.overlay.certificate import certificate_of, client_context, server_context
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.connector import Connector
-from qudag_node.overlay.dialer import PEERS_FILE_NAME, Dialer, read_added_peers
+from qudag_node.overlay.dialer import PEERS_FILE_NAME, Dialer, Target, read_added_peers
 from qudag_node.overlay.endpoints import PeerEndpoint, parse_endpoint, parse_peer
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.faults import DuplicateLinkError
@@ -148,6 +148,7 @@ class Overlay:
             reconnect_min_s=config.reconnect_min_s,
             reconnect_max_s=config.reconnect_max_s,
             path=node.file(PEERS_FILE_NAME),
+            clock=clock,
         )
         self._finder = Finder(
             config=config,
@@ -239,6 +240,15 @@ class Overlay:
     def links(self) -> list[Link]:
         """Return the links that stand."""
         return list(self._admission)
+
+    def dials(self) -> list[Target]:
+        """Return the peers to keep a link to that have none now, whether one ever stood or not."""
+        return [
+            target
+            for target in self._dialer.targets
+            if not target.is_linked
+            and (target.peer_id is None or self._admission.link_to(target.peer_id) is None)
+        ]
 
     def bans(self) -> list[Ban]:
         """Return the bans that hold."""

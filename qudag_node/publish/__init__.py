@@ -3,7 +3,14 @@
 from qudag_node.publish.delta import delta
 from qudag_node.publish.document import Document, Translator, to_document
 from qudag_node.publish.history import HISTORY_SCHEMA, to_history
-from qudag_node.publish.network import ban_map, event_map, link_maps, topology_document, traffic_maps
+from qudag_node.publish.network import (
+    ban_map,
+    dial_maps,
+    event_map,
+    link_maps,
+    topology_document,
+    traffic_maps,
+)
 
 __all__ = [
     "HISTORY_SCHEMA",
@@ -11,6 +18,7 @@ __all__ = [
     "Translator",
     "ban_map",
     "delta",
+    "dial_maps",
     "event_map",
     "link_maps",
     "to_document",

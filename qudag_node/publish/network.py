@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qudag_node.metrics.messages import PeerTypeTraffic
 from qudag_node.overlay.bans import Ban
+from qudag_node.overlay.dialer import Target
 from qudag_node.overlay.events import Event
 from qudag_node.overlay.linkstate import MapNode
 from qudag_node.overlay.paths import MapLink
@@ -13,7 +14,7 @@ from qudag_node.overlay.peertable import Peer
 from qudag_node.peerid import peer_id_of
 from qudag_node.publish.document import Document
 
-__all__ = ["ban_map", "event_map", "link_maps", "topology_document", "traffic_maps"]
+__all__ = ["ban_map", "dial_maps", "event_map", "link_maps", "topology_document", "traffic_maps"]
 
 _US_PER_S = 1_000_000
 
@@ -34,6 +35,21 @@ def link_maps(peers: Iterable[Peer]) -> list[Document]:
         }
         for peer in peers
         if peer.state in {"connected", "connecting", "backoff"}
+    ]
+
+
+def dial_maps(targets: Iterable[Target], now_mono_s: float) -> list[Document]:
+    """Return the addresses that are dialled, or will be; ``next_dial_s`` is None while one is dialled."""
+    return [
+        {
+            "address": str(target.peer.endpoint),
+            "peer": target.peer.peer_id or target.peer_id,
+            "state": target.state.value,
+            "attempts": target.attempts,
+            "last_error": target.last_error,
+            "next_dial_s": _seconds_until(target.next_dial_mono_s, now_mono_s),
+        }
+        for target in targets
     ]
 
 
@@ -97,3 +113,7 @@ def traffic_maps(traffic_by_type: Mapping[str, PeerTypeTraffic]) -> Document:
         }
         for name, traffic in traffic_by_type.items()
     }
+
+
+def _seconds_until(mono_s: float | None, now_mono_s: float) -> float | None:
+    return None if mono_s is None else max(0.0, mono_s - now_mono_s)

@@ -212,7 +212,13 @@ def test_an_administrator_names_bans_and_welcomes_a_peer(node1: Connection) -> N
 def test_an_administrator_adds_and_removes_a_peer(node1: Connection) -> None:
     assert node1.call("peer.add", {"address": "127.0.0.1:9"}) == {"added": True}
     assert node1.call("peer.add", {"address": "127.0.0.1:9"}) == {"added": False}
+    wait_until(lambda: node1.call("connections")["dials"][0]["state"] == "backoff")
+    (dial,) = node1.call("connections")["dials"]
+    assert (dial["address"], dial["peer"]) == ("127.0.0.1:9", None)
+    assert dial["attempts"] >= 1
+    assert "refused" in dial["last_error"].lower()
     node1.call("peer.remove", {"peer": "127.0.0.1:9"})
+    assert node1.call("connections")["dials"] == []
     with pytest.raises(UsageError, match="nonsense"):
         node1.call("peer.add", {"address": "nonsense"})
 

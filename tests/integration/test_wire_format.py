@@ -94,6 +94,7 @@ NESTED = ("connections", "topology", "events", "token.list", "status")
 
 def test_the_fields_inside_are_documented_too(node: Connection) -> None:
     node.call("peer.ban", {"peer": "192.0.2.1", "reason": "a test"})
+    node.call("peer.add", {"address": "127.0.0.1:1"})
     node.call("token.add", {"name": "watcher", "role": "viewer"})
     for method in NESTED:
         text = DOCUMENTED[method] + (DOCUMENTED["hello"] if method == "status" else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from qudag_node.overlay.frames import GoodbyeReason, RemoteFault
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.peertable import PeerState
 from qudag_node.overlay.storage import JsonValue, write_json
+from qudag_node.publish import dial_maps
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, linked, running
 
@@ -288,6 +290,41 @@ async def test_an_added_peer_is_kept_over_a_restart_until_it_is_removed(tmp_path
         async with running(one):
             await asyncio.sleep(0.2)
             assert one.neighbours == set()
+
+
+async def test_an_address_that_was_never_reached_is_visible() -> None:
+    one, other, stranger = (
+        Node("one", reconnect_min_s=60, reconnect_max_s=60),
+        Node("other"),
+        Node("stranger"),
+    )
+    async with running(one, other, stranger):
+        one.overlay.add(f"{stranger.id}@{other.overlay.listen_addresses[0]}")
+        one.overlay.add("127.0.0.1:1")
+        assert [(dial.attempts, dial.state) for dial in one.overlay.dials()] == [(0, "connecting")] * 2
+        await until(lambda: all(dial.state == "backoff" for dial in one.overlay.dials()))
+        wrong, silent = dial_maps(one.overlay.dials(), time.monotonic())
+        assert (wrong["peer"], wrong["attempts"]) == (stranger.id, 1)
+        assert f"found {other.id}" in str(wrong["last_error"])
+        assert (silent["address"], silent["peer"], silent["state"]) == ("127.0.0.1:1", None, "backoff")
+        assert 0 < float(str(silent["next_dial_s"])) <= 60
+        one.overlay.remove("127.0.0.1:1")
+        one.overlay.add(stranger.address)
+        await until(lambda: one.neighbours == {stranger.id})
+        assert one.overlay.dials() == []  # the peer is linked, by whichever address
+
+
+async def test_a_target_is_dialled_again_when_its_link_ends_and_says_why() -> None:
+    one, other = Node("one", reconnect_min_s=60, reconnect_max_s=60), Node("other")
+    async with running(one, other):
+        one.overlay.add(other.overlay.listen_addresses[0])
+        await until(lambda: one.neighbours == {other.id})
+        assert one.overlay.dials() == []
+        other.overlay.ban(one.id)
+        await until(lambda: [dial.state for dial in one.overlay.dials()] == ["backoff"])
+        [dial] = dial_maps(one.overlay.dials(), time.monotonic())
+        assert (dial["peer"], dial["attempts"]) == (other.id, 0)
+        assert "banned" in str(dial["last_error"])
 
 
 async def test_our_own_address_is_not_added() -> None:
