@@ -7,6 +7,7 @@ Exit codes: 0 ended in order (SIGTERM included), 1 a local failure, 2 usage or c
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -64,13 +65,15 @@ def _id(arguments: Namespace) -> int:
 
 
 def _config(arguments: Namespace) -> int:
-    from qudag_node.config import config_lines, config_template
+    from qudag_node.config import config_document, config_lines, config_template
 
     match arguments.action:
         case "path":
             print(_places(arguments)[1])
         case "init":
             print(_write_template(_places(arguments)[1], config_template()))
+        case _ if arguments.format == "json":
+            print(json.dumps(config_document(_load(arguments)), indent=2, ensure_ascii=False))
         case _:
             for line in config_lines(_load(arguments)):
                 print(line)

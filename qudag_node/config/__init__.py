@@ -11,7 +11,13 @@ from qudag_node.config.settings import (
     ProcessConfig,
     RpcConfig,
 )
-from qudag_node.config.template import config_lines, config_page, config_template, config_tree
+from qudag_node.config.template import (
+    config_document,
+    config_lines,
+    config_page,
+    config_template,
+    config_tree,
+)
 
 __all__ = [
     "HistoryConfig",
@@ -24,6 +30,7 @@ __all__ = [
     "ProcessConfig",
     "RpcConfig",
     "Setting",
+    "config_document",
     "config_lines",
     "config_page",
     "config_template",

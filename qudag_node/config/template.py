@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qudag_node.config.loader import LoadedConfig, settings
 
-__all__ = ["config_lines", "config_page", "config_template", "config_tree"]
+__all__ = ["config_document", "config_lines", "config_page", "config_template", "config_tree"]
 
 
 def config_template() -> str:
@@ -30,6 +30,11 @@ def config_tree(loaded: LoadedConfig) -> dict[str, dict[str, object]]:
         plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
         tree.setdefault(setting.section, {})[setting.name] = plain
     return tree
+
+
+def config_document(loaded: LoadedConfig) -> dict[str, object]:
+    """Return every setting, and the source of each that is no default, as a JSON document."""
+    return {"schema": "qudag.config/1", "config": config_tree(loaded), "sources": dict(loaded.sources)}
 
 
 def config_lines(loaded: LoadedConfig) -> Iterator[str]:

@@ -6,6 +6,7 @@ import argparse
 import signal
 from typing import TYPE_CHECKING
 
+from qudag_node.arguments import Parser
 from qudag_node.lab.links import ENGINES
 from qudag_node.lab.topology import TOPOLOGIES
 
@@ -16,17 +17,17 @@ ANSWER_S = 30.0
 
 _IMPAIR_HELP = (
     "A-B:KEY=VALUE,… for both directions, 'A>B:…' for one. Keys: delay=20ms jitter=2ms loss=1%% "
-    "rate=10mbit queue=64kB outage=on reorder=on; KEY=none takes one back; may be repeated"
+    "rate=10mbit queue=64kB outage=on reorder=on; KEY=none takes one back"
 )
 
 
 if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
+    _Commands = argparse._SubParsersAction[Parser]  # pyright: ignore[reportPrivateUsage]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``python -m qudag_node.lab``."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="qudag lab",
         description="A local network of real nodes with emulated links.",
         epilog="example:\n  qudag lab up --nodes 5 --topology ring --rate 100 --dir /tmp/lab --detach\n"
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "status", summary, "qudag lab status --format json")
     _add_impair_and_heal(commands)
     kill = _command(commands, "kill", "kill nodes", "qudag lab kill peer2 --signal KILL")
-    kill.add_argument("node", nargs="+", metavar="NODE")
+    kill.add_argument("node", nargs="+", metavar="NODE", help="its name, for instance peer2")
     kill.add_argument(
         "--signal",
         type=_signal,
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         help="KILL, TERM, STOP, CONT … (KILL)",
     )
     restart = _command(commands, "restart", "start nodes again", "qudag lab restart peer2", timeout_s=90)
-    restart.add_argument("node", nargs="+", metavar="NODE")
+    restart.add_argument("node", nargs="+", metavar="NODE", help="its name, for instance peer2")
     load = _command(commands, "load", "change the rate of messages", "qudag lab load --rate 500")
     load.add_argument(
         "--rate", type=float, required=True, metavar="R", help="messages per second, of all nodes together"
@@ -78,7 +79,7 @@ def _add_up(commands: _Commands) -> None:
     add("--payload", type=int, default=128, metavar="BYTES", help="size of a message's payload (%(default)s)")
     engines = f"{', '.join(ENGINES)}, or auto: the first that runs here (auto)"
     add("--engine", default="auto", metavar="E", help=engines)
-    add("--impair", action="append", metavar="A-B:KEY=VALUE", help=_IMPAIR_HELP)
+    add("--impair", action="append", metavar="A-B:KEY=VALUE", help=f"{_IMPAIR_HELP}; may be repeated")
     seed = "of the random topology, losses and jitter (%(default)s)"
     add("--seed", type=int, default=0, metavar="N", help=seed)
     add("--detach", action="store_true", help="return when it is up; it runs until `qudag lab down`")
@@ -98,10 +99,10 @@ def _add_impair_and_heal(commands: _Commands) -> None:
     impair = _command(
         commands,
         "impair",
-        f"make links worse, or better: {_IMPAIR_HELP}",
+        "make links worse, or better",
         "qudag lab impair peer1-peer2:delay=20ms,jitter=2ms,loss=1% 'peer2>peer3:rate=10mbit'",
     )
-    impair.add_argument("order", nargs="+", metavar="A-B:KEY=VALUE", help="what to change")
+    impair.add_argument("order", nargs="+", metavar="A-B:KEY=VALUE", help=_IMPAIR_HELP)
     heal = _command(
         commands, "heal", "make links perfect again", "qudag lab heal peer1-peer2\n  qudag lab heal"
     )
@@ -121,7 +122,7 @@ def _command(
     command = commands.add_parser(
         name,
         help=summary.partition(":")[0],
-        description=(summary[0].upper() + summary[1:]).replace("%%", "%"),
+        description=f"{summary[0].upper()}{summary[1:]}.",
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -131,7 +132,7 @@ def _command(
         "--format",
         choices=("table", "json", "detailed"),
         default="table",
-        help="up prints JSON always (table)",
+        help="always JSON" if name == "up" else "how to print (table)",
     )
     command.add_argument(
         "--timeout", type=float, default=timeout_s, metavar="S", help="seconds to wait (%(default)g)"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qudag_node import __version__
+from qudag_node.arguments import Parser
 from qudag_node.errors import ConfigError
 
 __all__ = ["data_directory", "parser", "settings_of"]
@@ -23,14 +24,14 @@ exit codes: 0 stopped in order (SIGTERM), 1 port in use, data directory locked o
 disk full, bad key file, 2 usage or configuration, 130 interrupted by Ctrl-C
 """,
     "id": "example:\n  qudag id --name peer1\n",
-    "config": "example:\n  qudag config show --name peer1\n",
+    "config": "examples:\n  qudag config show --name peer1\n  qudag config show --format json\n",
     "log": "example:\n  qudag log -f --level warning --name peer1\n",
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of ``python -m qudag_node``."""
-    top = argparse.ArgumentParser(prog="qudag", description="A QuDAG node.", allow_abbrev=False)
+    top = Parser(prog="qudag", description="A QuDAG node.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"qudag {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_start(_command(commands, "start", "run a node (the default)"))
@@ -42,13 +43,16 @@ def parser() -> argparse.ArgumentParser:
         help="print the settings and where each came from; print the file's path; "
         "write a commented file, never over one that exists",
     )
+    config.add_argument(
+        "--format", choices=("toml", "json"), default="toml", help="how `show` prints the settings (toml)"
+    )
     log = _command(commands, "log", "print the node's log")
     log.add_argument("-f", "--follow", action="store_true", help="go on with new lines until interrupted")
     log.add_argument(
         "--level",
         choices=("debug", "info", "warning", "error"),
         default="debug",
-        help="the least level shown",
+        help="the least level shown (debug)",
     )
     log.add_argument("--lines", type=_count, default=50, metavar="N", help="past lines to begin with (50)")
     return top
@@ -98,7 +102,7 @@ _SETTINGS: dict[str, tuple[str, str]] = {
 
 def _command(
     # argparse has no public name for it
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+    commands: argparse._SubParsersAction[Parser],  # pyright: ignore[reportPrivateUsage]
     name: str,
     summary: str,
 ) -> argparse.ArgumentParser:

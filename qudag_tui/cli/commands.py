@@ -64,7 +64,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
         "--level",
         choices=("debug", "info", "warning", "error"),
         default="debug",
-        help="the least level shown",
+        help="the least level shown (debug)",
     )
     parser.add_argument("--lines", type=count, default=50, metavar="N", help="past lines to begin with (50)")
 
@@ -82,7 +82,7 @@ def _add_token_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_peer_list(parser: argparse.ArgumentParser) -> None:
-    _add_selection(parser)
+    _add_selection(parser, "peer=peer2; may be repeated")
     parser.add_argument("--links", action="store_true", help="only peers with a link, or one being made")
 
 
@@ -107,14 +107,17 @@ def _add_alias(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("alias", metavar="ALIAS", help="the name it has on this node; '' drops it")
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
+def _add_selection(
+    parser: argparse.ArgumentParser,
+    filters: str = "peer=peer2, type=data or section=latency; may be repeated",
+) -> None:
     parser.add_argument(
         "--filter",
         dest="filters",
         action="append",
         default=[],
         metavar="KIND=VALUE",
-        help="peer=peer2, type=data or section=latency; may be repeated",
+        help=filters,
     )
     parser.add_argument(
         "--sort", metavar="COLUMN|-COLUMN", help="order of the peers; '-' for the largest first"
@@ -163,6 +166,11 @@ def _add_shell(parser: argparse.ArgumentParser) -> None:
 def _add_home(parser: argparse.ArgumentParser) -> None:
     for option in ("--name", "--data-dir", "--config", "--set"):
         parser.add_argument(option)
+
+
+def _add_config_show(parser: argparse.ArgumentParser) -> None:
+    _add_home(parser)
+    parser.add_argument("--format", choices=("toml", "json"))
 
 
 def _add_start(parser: argparse.ArgumentParser) -> None:
@@ -219,8 +227,10 @@ COMMANDS: tuple[Command, ...] = (
         "config show",
         "print every setting and where it came from",
         "qudag config show --name peer1",
+        "qudag config show --format json",
         module=NODE,
-        add=_add_home,
+        formats=("toml", "json"),
+        add=_add_config_show,
     ),
     Command(
         "config path", "print where the settings file is", "qudag config path", module=NODE, add=_add_home

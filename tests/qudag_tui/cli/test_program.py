@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,42 @@ def test_the_nodes_own_commands_explain_themselves_under_our_name(of: Command) -
     assert output.code == 0, output.stderr
     assert "usage: qudag" in output.stdout
     assert "example" in output.stdout
+    assert ".." not in output.stdout.replace("...", "")
+    description = output.stdout.split("\n\n")[1]
+    assert description.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["start", "--lsten", "x"], "qudag: unrecognized arguments: --lsten x; see `qudag --help`"),
+        (["start", "--listen"], "qudag start: argument --listen: expected one argument"),
+        (["id", "two\nlines"], "qudag: unrecognized arguments: two lines; see"),
+        (["config", "shwo"], "qudag config: argument action: invalid choice: 'shwo'"),
+        (["config", "show", "--format", "yaml"], "qudag config: argument --format: invalid choice: 'yaml'"),
+        (["lab"], "qudag lab: the following arguments are required: COMMAND; see `qudag lab --help`"),
+        (["lab", "up", "--nodes", "x"], "qudag lab up: argument --nodes: invalid int value: 'x'; see"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_the_nodes_own_commands_is_one_line_too(words: list[str], complaint: str) -> None:
+    output = run(*words)
+    assert (output.code, output.stdout, output.stderr.count("\n")) == (2, "", 1)
+    assert output.stderr.startswith(complaint)
+
+
+def test_the_settings_are_printed_as_toml_or_json(home: Path, tmp_path: Path) -> None:
+    words = ("config", "show", "--data-dir", str(tmp_path / "d"), "--set", "overlay.max_links=7")
+    assert tomllib.loads(run(*words).stdout) == tomllib.loads(run(*words, "--format", "toml").stdout)
+    document = json.loads(run("--format", "json", *words).stdout)
+    assert document["schema"] == "qudag.config/1"
+    assert document["config"]["overlay"]["max_links"] == 7
+    assert document["sources"]["overlay.max_links"] == "--set"
+    told = tomllib.loads(run(*words).stdout)
+    assert told == {
+        section: {name: value for name, value in values.items() if value is not None}
+        for section, values in document["config"].items()
+    }
 
 
 def test_every_command_of_the_node_is_handed_over() -> None:
