@@ -31,6 +31,10 @@ class PeerTallies:
         self.tcp_times = np.full((capacity, len(TCP_TIMES)), np.nan, np.float32)
         #: `TCP_COUNTS` of the present link, 0 where the kernel tells nothing.
         self.tcp_counts = np.zeros((capacity, len(TCP_COUNTS)), np.int64)
+        #: Bytes that the kernel sent on the present link, those sent again included, and those sent again.
+        self._resends = np.zeros((capacity, 2), np.int64)
+        #: The same of the links before, since the peer is known.
+        self._ended_resends = np.zeros((capacity, 2), np.int64)
         self._ended_wire_bytes = np.zeros(2, np.int64)
         self._knows_wire_bytes = False
 
@@ -38,7 +42,8 @@ class PeerTallies:
     def nbytes(self) -> int:
         """Memory held."""
         counters = (self.failed, self.dropped_in, self.dropped_out, self.probes)
-        return sum(array.nbytes for array in (*counters, self.tcp_times, self.tcp_counts))
+        tcp = (self.tcp_times, self.tcp_counts, self._resends, self._ended_resends)
+        return sum(array.nbytes for array in (*counters, *tcp))
 
     def grow(self, capacity: int) -> None:
         """Make room for slots 0 to ``capacity`` - 1."""
@@ -48,11 +53,13 @@ class PeerTallies:
         self.probes = grown(self.probes, capacity)
         self.tcp_times = grown(self.tcp_times, capacity, np.nan)
         self.tcp_counts = grown(self.tcp_counts, capacity)
+        self._resends = grown(self._resends, capacity)
+        self._ended_resends = grown(self._ended_resends, capacity)
 
     def clear(self, slot: int) -> None:
         """Make the slot as new."""
         self.end_link(slot)
-        for counter in (self.failed, self.dropped_in, self.dropped_out, self.probes):
+        for counter in (self.failed, self.dropped_in, self.dropped_out, self.probes, self._ended_resends):
             counter[slot] = 0
 
     @property
@@ -87,13 +94,24 @@ class PeerTallies:
             info.sent_bytes or 0,
             info.received_bytes or 0,
         )
+        if info.sent_bytes is not None and info.retransmitted_bytes is not None:
+            self._resends[slot] = (info.sent_bytes + info.retransmitted_bytes, info.retransmitted_bytes)
         self._knows_wire_bytes = self._knows_wire_bytes or info.received_bytes is not None
 
     def end_link(self, slot: int) -> None:
         """Take a link's bytes into the total of those that ended."""
         self._ended_wire_bytes += self.tcp_counts[slot, _WIRE_BYTES]
+        self._ended_resends[slot] += self._resends[slot]
+        self._resends[slot] = 0
         self.tcp_times[slot] = np.nan
         self.tcp_counts[slot] = 0
+
+    def resends(self) -> npt.NDArray[np.int64]:
+        """Return TCP bytes sent, and of these those sent again, by slot, since the peer is known.
+
+        Zeros where the kernel tells nothing.
+        """
+        return self._resends + self._ended_resends
 
     def wire_bytes(self) -> tuple[int, int] | None:
         """Return TCP payload bytes sent and received, as last looked at; None where no kernel told."""

@@ -191,8 +191,14 @@ class StatsAggregator:
             traffic_per_s=per_s,
             loss_ratio=self.latency.loss_ratios(now_mono_s=now_mono_s),
             loss_session_ratio=self.latency.session_loss_ratios(),
+            retransmit_ratio=self._retransmit_ratios(now_mono_s),
         )
         return peer_table(self._collector, windows, capacity_bits_per_s=self.bandwidth.capacity_bits_per_s)
+
+    def _retransmit_ratios(self, now_mono_s: float) -> npt.NDArray[np.float32]:
+        """Return `LatencyTracker.retransmit_ratios`; NaN where TCP ends before the peer."""
+        ratios = self.latency.retransmit_ratios(now_mono_s=now_mono_s)
+        return ratios if self.node.tcp_info == "path" else np.full_like(ratios, np.nan)
 
     def _peer_rates(self, now_mono_s: float) -> npt.NDArray[np.float32]:
         """Return the rates of `TRAFFIC` of every slot, and remember the counters for the next tick."""

@@ -16,6 +16,8 @@ __all__ = ["LatencyTracker", "PeerLatency"]
 
 #: Probes are remembered in steps of a twelfth of the window: 5 s of 60.
 _LOSS_STEPS = 12
+#: Retransmissions are remembered in units of 16 bytes: 9 Gb/s for a minute then fit 32 bits.
+_RESEND_UNIT_BITS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +73,14 @@ class LatencyTracker:
             2, longest_s=window_s, interval_s=max(window_s / _LOSS_STEPS, interval_s)
         )
 
+        self._resends = PeerCounterWindow(
+            2, longest_s=window_s, interval_s=max(window_s / _LOSS_STEPS, interval_s)
+        )
+
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._losses.nbytes
+        return self._losses.nbytes + self._resends.nbytes
 
     def tick(self, *, now_mono_s: float) -> None:
         """Let what is too old leave the window, and bring the figures of the peers up to date."""
@@ -82,9 +88,9 @@ class LatencyTracker:
             self._collector.fold()
             self._collector.latencies.window.rotate()
         if self._loss_steps.passed(now_mono_s):
-            self._losses.push(
-                self._collector.tallies.probes, self._collector.registry.generation, now_mono_s=now_mono_s
-            )
+            generation = self._collector.registry.generation
+            self._losses.push(self._collector.tallies.probes, generation, now_mono_s=now_mono_s)
+            self._resends.push(self._resent(), generation, now_mono_s=now_mono_s)
         self._collector.fold()
         self._collector.latencies.rings.refresh()
 
@@ -95,6 +101,18 @@ class LatencyTracker:
         found = self._losses.increase(probes, generation, span_s=self._window_s, now_mono_s=now_mono_s)
         # Until a window has passed, everything so far lies within it.
         return _ratio(probes if found is None else found[0])
+
+    def retransmit_ratios(self, *, now_mono_s: float) -> npt.NDArray[np.float32]:
+        """Return the share of the bytes the kernel sent within the window that it sent again, by slot.
+
+        NaN where it sent nothing, or does not tell.
+        """
+        resent, generation = self._resent(), self._collector.registry.generation
+        found = self._resends.increase(resent, generation, span_s=self._window_s, now_mono_s=now_mono_s)
+        return _ratio(resent if found is None else found[0])
+
+    def _resent(self) -> npt.NDArray[np.int64]:
+        return self._collector.tallies.resends() >> _RESEND_UNIT_BITS
 
     def session_loss_ratios(self) -> npt.NDArray[np.float32]:
         """Return the loss of every slot since its peer is known, NaN where no probe was sent."""
@@ -178,10 +196,10 @@ class _Steps:
         return steps
 
 
-def _ratio(probes: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+def _ratio(counts: npt.NDArray[np.uint32] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return lost / sent; a loss may be noticed after its probe left the window, so at most 1."""
-    sent, lost = probes.T.astype(np.float32)
-    ratio: npt.NDArray[np.float32] = np.full(len(probes), np.nan, np.float32)
+    sent, lost = counts.T.astype(np.float32)
+    ratio: npt.NDArray[np.float32] = np.full(len(counts), np.nan, np.float32)
     np.divide(lost, sent, out=ratio, where=sent > 0)
     np.minimum(ratio, 1, out=ratio)
     return ratio

@@ -43,11 +43,13 @@ class PeerWindows:
         traffic_per_s: Rates of `TRAFFIC` over the last second, NaN until known.
         loss_ratio: Within the rolling window.
         loss_session_ratio: Since the peer is known.
+        retransmit_ratio: Bytes that TCP sent again, of all it sent within the rolling window.
     """
 
     traffic_per_s: npt.NDArray[np.float32]
     loss_ratio: npt.NDArray[np.float32]
     loss_session_ratio: npt.NDArray[np.float32]
+    retransmit_ratio: npt.NDArray[np.float32]
 
 
 def slot_traffic(collector: MetricsCollector) -> npt.NDArray[np.int64]:
@@ -152,6 +154,7 @@ def _window_columns(windows: PeerWindows, rows: Rows, capacity_bits_per_s: float
     columns: Columns = {f"{name}_per_s": per_s[:, number].copy() for number, name in enumerate(TRAFFIC)}
     columns["loss_ratio"] = windows.loss_ratio[rows].copy()
     columns["loss_session_ratio"] = windows.loss_session_ratio[rows].copy()
+    columns["tcp_retransmit_ratio"] = windows.retransmit_ratio[rows].copy()
     busier = per_s[:, 2:].max(axis=1) * 8
     columns["utilization_ratio"] = busier / np.float32(capacity_bits_per_s or np.nan)
     return columns

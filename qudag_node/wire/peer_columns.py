@@ -46,6 +46,7 @@ PEER_NUMBERS = {
     "tcp_rttvar_s": "f4",
     "tcp_min_rtt_s": "f4",
     "tcp_retransmits": "f8",
+    "tcp_retransmit_ratio": "f4",
     "tcp_cwnd_segments": "f8",
     "tcp_delivery_bytes_per_s": "f4",
     "tcp_sent_bytes": "f8",

@@ -36,6 +36,7 @@ COLUMNS = {
     "tcp_rttvar_s": "f4",
     "tcp_min_rtt_s": "f4",
     "tcp_retransmits": "u4",
+    "tcp_retransmit_ratio": "f4",
     "tcp_cwnd_segments": "u4",
     "tcp_delivery_bytes_per_s": "f4",
     "tcp_sent_bytes": "u8",
@@ -102,7 +103,13 @@ def test_a_peer_is_one_row_with_its_own_figures() -> None:
     collector.set_tcp_info(
         b,
         TcpInfo(
-            rtt_s=0.02, rttvar_s=0.001, cwnd_segments=10, retransmits=7, sent_bytes=1500, received_bytes=60
+            rtt_s=0.02,
+            rttvar_s=0.001,
+            cwnd_segments=10,
+            retransmits=7,
+            sent_bytes=1520,
+            received_bytes=60,
+            retransmitted_bytes=80,
         ),
     )
     station.tick()
@@ -152,9 +159,10 @@ def test_a_peer_is_one_row_with_its_own_figures() -> None:
             "tcp_rttvar_s": 0.001,
             "tcp_min_rtt_s": np.nan,
             "tcp_retransmits": 7,
+            "tcp_retransmit_ratio": 0.05,
             "tcp_cwnd_segments": 10,
             "tcp_delivery_bytes_per_s": np.nan,
-            "tcp_sent_bytes": 1500,
+            "tcp_sent_bytes": 1520,
             "tcp_received_bytes": 60,
             "reconnects": 0,
             "utilization_ratio": 0.5,
@@ -167,7 +175,7 @@ def test_a_peer_is_one_row_with_its_own_figures() -> None:
     ).all()
     assert idle["messages_sent"] == 0
     assert statistics.performance.queue_depth == 1
-    assert statistics.bandwidth.wire_sent_bytes == 1500
+    assert statistics.bandwidth.wire_sent_bytes == 1520
     assert statistics.test_traffic.sent == 5
     assert statistics.test_traffic.sent_bytes == 5 * 9999
     assert "test" not in statistics.messages.by_type
@@ -353,3 +361,18 @@ def test_totals_are_the_sums_over_types_and_over_peers(calls: list[tuple[str, in
     assert numbers["messages_dropped_in"].sum() == messages.dropped_in
     for counts in by_type:
         assert counts.size_bytes.samples == counts.sent + counts.received
+
+
+def test_retransmissions_of_a_connection_that_ends_before_the_peer_are_not_shown() -> None:
+    station = Station()
+    peer = station.collector.open_peer("a")
+    look = TcpInfo(
+        rtt_s=0.02, rttvar_s=0.0, cwnd_segments=10, retransmits=7, sent_bytes=900, retransmitted_bytes=100
+    )
+    station.collector.set_tcp_info(peer, look)
+    station.tick()
+    (ratio,) = station.aggregate().peers.numbers["tcp_retransmit_ratio"].tolist()
+    assert ratio == pytest.approx(0.1, rel=0.05)
+    station.aggregator.node = replace(station.aggregator.node, tcp_info="not-of-path")
+    (ratio,) = station.aggregate().peers.numbers["tcp_retransmit_ratio"].tolist()
+    assert ratio != ratio

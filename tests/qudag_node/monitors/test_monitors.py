@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qudag_node.host import TcpInfo
 from qudag_node.metrics import MetricsCollector
 from qudag_node.metrics.statistics import Peak, Rates, Summary
 from qudag_node.monitors import BandwidthMonitor, LatencyTracker, PerformanceMetrics, ThroughputMonitor
@@ -229,3 +231,48 @@ def test_the_true_median_of_propagation_lies_within_the_error_bound(
     # The buckets of a histogram are 0.39 % wide, at both ends of the interval.
     slack_s = 0.01 * (found.p50 + found.error_bound_s) + 1e-8
     assert abs(found.p50 - median_s) <= found.error_bound_s + slack_s
+
+
+def test_retransmissions_are_a_share_of_the_bytes_sent_within_the_window() -> None:
+    collector = MetricsCollector(message_types=("data",))
+    tracker = LatencyTracker(collector)
+    peer, silent = collector.open_peer("a"), collector.open_peer("b")
+
+    def look(sent_bytes: int | None, resent_bytes: int | None) -> None:
+        info = TcpInfo(
+            rtt_s=0.01,
+            rttvar_s=0.0,
+            cwnd_segments=10,
+            retransmits=0,
+            sent_bytes=sent_bytes,
+            retransmitted_bytes=resent_bytes,
+        )
+        collector.set_tcp_info(peer, info)
+
+    def ratio_at(second: int) -> float:
+        tracker.tick(now_mono_s=second)
+        ratios = tracker.retransmit_ratios(now_mono_s=second)
+        assert np.isnan(ratios[silent.slot])
+        return float(ratios[peer.slot])
+
+    tracker.tick(now_mono_s=0)
+    look(95_000, 5_000)
+    assert ratio_at(5) == pytest.approx(0.05, rel=0.01)
+    # A new connection counts from zero; its share adds to that of the one before.
+    collector.connection_opened(peer, "out", now_mono_s=5, now_unix_s=UNIX_S)
+    collector.connection_closed(peer, now_mono_s=6)
+    look(100_000, 0)
+    assert ratio_at(10) == pytest.approx(0.025, rel=0.01)
+    for second in range(11, 90):
+        tracker.tick(now_mono_s=second)
+    assert np.isnan(tracker.retransmit_ratios(now_mono_s=89)[peer.slot])  # nothing was sent for a minute
+    look(199_000, 1_000)
+    assert ratio_at(90) == pytest.approx(0.01, rel=0.01)
+
+
+def test_retransmissions_are_not_known_where_the_kernel_does_not_tell() -> None:
+    collector = MetricsCollector(message_types=("data",))
+    peer = collector.open_peer("a")
+    info = TcpInfo(rtt_s=0.01, rttvar_s=0.0, cwnd_segments=10, retransmits=3)
+    collector.set_tcp_info(peer, info)
+    assert np.isnan(LatencyTracker(collector).retransmit_ratios(now_mono_s=1)[peer.slot])
