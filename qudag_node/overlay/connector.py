@@ -136,7 +136,7 @@ class Connector:
 
 
 def _words(exc: OSError | UnicodeError) -> str:
-    """Return why there is no connection; asyncio writes "Connect call failed" over the system's word for it."""
+    """Return why there is no connection: in the system's words, where asyncio put its own over them."""
     if isinstance(exc, OSError) and exc.errno and not isinstance(exc, socket.gaierror):
         return os.strerror(exc.errno)
     return getattr(exc, "strerror", None) or str(exc)

@@ -102,6 +102,8 @@ class Link(asyncio.BufferedProtocol):
         stood_s: How long it was up, once it no longer is.
         opened: At a dialled link: done when it is up, failed when it will never be.
         down: Done when it has been up and is no longer, with the error that ended it, if one did.
+        goodbye: What whoever left first said, this end or (``is_left``) the other.
+        is_left: Whether the other end left first.
         pings: Round-trip times and the clocks' offset.
         received_messages: Frames decoded since it is up; HELLO comes before that.
         confirmed_messages: Of the frames sent, those the other end said it has received.
@@ -144,6 +146,8 @@ class Link(asyncio.BufferedProtocol):
         self.keys: LinkKeys | None = None
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.down: asyncio.Future[PeerError | None] = self._loop.create_future()
+        self.goodbye: Goodbye | None = None
+        self.is_left = False
         self.pings = PingTracker(timeout_s=config.dead_peer_timeout_s)
         self.received_messages = self.received_bytes = 0
         self.confirmed_messages = self.confirmed_bytes = 0
@@ -201,7 +205,8 @@ class Link(asyncio.BufferedProtocol):
         Before the link is up there is nothing to read: the other end is told, and the socket closed.
         """
         if self.phase is LinkPhase.UP:
-            self._step_down(None, Goodbye(reason, text))
+            self.goodbye = Goodbye(reason, text)
+            self._step_down(None, self.goodbye)
             self._start_timer(_LEAVE_TIMEOUT_S, self._abort)
         elif self.phase in {LinkPhase.OPENING, LinkPhase.GREETED}:
             self.fail(LinkRefusedError(reason, text or f"this node: {reason.name.lower()}"))
@@ -394,6 +399,7 @@ class Link(asyncio.BufferedProtocol):
         goodbye = decode_goodbye(payload)
         if self.phase is LinkPhase.UP:
             error = None
+            self.goodbye, self.is_left = goodbye, True
             if goodbye.reason not in _PEACEFUL:
                 why = f"the peer left: {explain_goodbye(goodbye)}"
                 error = LinkRefusedError(goodbye.reason, why, is_ours=False)

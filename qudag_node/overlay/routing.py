@@ -8,13 +8,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
 from qudag_node.config import OverlayConfig
 from qudag_node.errors import PeerTimeoutError, PeerUnreachableError
 from qudag_node.metrics import MetricsCollector
 from qudag_node.overlay.clock import Clock
-from qudag_node.overlay.events import EventKind, EventLog
+from qudag_node.overlay.events import EventKind, EventLog, Severity
 from qudag_node.overlay.frames import FrameType, encode_frame
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.linkstate import LinkState
@@ -26,7 +27,7 @@ from qudag_node.overlay.routed import Drop, ProbeResult, Router
 from qudag_node.overlay.sequence import SequenceFile
 from qudag_node.peerid import peer_id_of
 
-__all__ = ["Routing"]
+__all__ = ["Intent", "Routing"]
 
 # How soon the peer table follows the map, and how often when nothing has changed.
 _FOLLOW_S = 0.1
@@ -34,6 +35,8 @@ _FOLLOW_ANYHOW_S = 30.0
 _PROBES_PER_ROUND = 16
 _PROBE_TIMEOUT_S = 5.0
 _MAX_NAMES_TOLD = 5
+# A node that an operator parted from and that is lost within so long is lost for that reason.
+_INTENT_HOLDS_S = 5.0
 
 _EVENT_BY_CHANGE: Mapping[ReachabilityKind, tuple[EventKind, str]] = {
     ReachabilityKind.JOINED: (EventKind.JOINED, "can be reached"),
@@ -41,6 +44,23 @@ _EVENT_BY_CHANGE: Mapping[ReachabilityKind, tuple[EventKind, str]] = {
     ReachabilityKind.PARTITION: (EventKind.PARTITION, "can no longer be reached"),
     ReachabilityKind.HEALED: (EventKind.HEALED, "can be reached again"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An operator ended a link: ours, or the peer's. ``reason`` is the goodbye's, in words."""
+
+    reason: str
+    is_ours: bool
+
+    @property
+    def severity(self) -> Severity:
+        """What our own operator does is in order; what another does may be news."""
+        return Severity.INFO if self.is_ours else Severity.WARNING
+
+    def words(self, name: str) -> str:
+        """Return what happened."""
+        return f"ended here: {self.reason}" if self.is_ours else f"peer {name} ended the link: {self.reason}"
 
 
 class Routing:
@@ -79,6 +99,7 @@ class Routing:
         self._is_leaving = False
         self._answers: dict[bytes, asyncio.Future[ProbeResult]] = {}
         self._turns: deque[bytes] = deque()
+        self._intents: dict[bytes, tuple[Intent, float]] = {}
         self._map_is_news = True
         self._followed_mono_s = -math.inf
         # Writing a key in base58 takes 20 µs; a map of 4,096 nodes is looked through every second.
@@ -104,8 +125,14 @@ class Routing:
         self._link_state.neighbour_rtt(key, rtt_s)
         self.wake()
 
-    def neighbour_down(self, key: bytes) -> None:
-        """A link no longer stands."""
+    def neighbour_down(self, key: bytes, intent: Intent | None = None) -> None:
+        """A link no longer stands, because an operator meant it so or for another reason."""
+        now_mono_s = self._clock.monotonic()
+        self._intents = {
+            known: held for known, held in self._intents.items() if now_mono_s < held[1] and known != key
+        }
+        if intent is not None:
+            self._intents[key] = intent, now_mono_s + _INTENT_HOLDS_S
         self._link_state.neighbour_down(key)
         self.wake()
 
@@ -196,10 +223,24 @@ class Routing:
     def _tell(self, change: ReachabilityChange) -> None:
         kind, words = _EVENT_BY_CHANGE[change.kind]
         name_by_key = {node.key: node.name for node in self._link_state.nodes()}
-        names = [name_by_key.get(key) or peer_id_of(key) for key in change.nodes[:_MAX_NAMES_TOLD]]
-        further = len(change.nodes) - len(names)
+        others: list[bytes] = []
+        for key in change.nodes:
+            intent = self._take_intent(key) if kind is EventKind.PARTITION else None
+            if intent is None:
+                others.append(key)
+                continue
+            name = name_by_key.get(key) or peer_id_of(key)
+            self._events.add(kind, name, f"{words}; {intent.words(name)}", intent.severity)
+        if not others:
+            return
+        names = [name_by_key.get(key) or peer_id_of(key) for key in others[:_MAX_NAMES_TOLD]]
+        further = len(others) - len(names)
         subject = ", ".join(names) + (f" and {further} more" if further else "")
         self._events.add(kind, subject, words)
+
+    def _take_intent(self, key: bytes) -> Intent | None:
+        intent, until_mono_s = self._intents.pop(key, (None, 0.0))
+        return intent if self._clock.monotonic() < until_mono_s else None
 
     def _follow_map(self, now_mono_s: float) -> None:
         """Let the peer table show the names and distances of the map."""

@@ -19,8 +19,9 @@ from qudag_node.overlay.handlers import Handlers
 from qudag_node.overlay.handshake import LinkTerms, Role
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.opening import explain_goodbye
 from qudag_node.overlay.peertable import Peer, PeerState, PeerTable
-from qudag_node.overlay.routing import Routing
+from qudag_node.overlay.routing import Intent, Routing
 from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId, public_key_of
 
@@ -154,7 +155,8 @@ class Switchboard:
         neighbour = self._neighbours.remove(link)
         if neighbour is None:
             return
-        self._routing.neighbour_down(neighbour.key)
+        intent = _intent_of(link)
+        self._routing.neighbour_down(neighbour.key, intent)
         peer = self._table.get(neighbour.peer_id)
         if peer is None:
             return
@@ -167,8 +169,12 @@ class Switchboard:
         peer.state = PeerState.BANNED if is_banned else PeerState.KNOWN
         peer.seen_mono_s = now_mono_s
         self._table.publish(peer)
-        severity = Severity.INFO if error is None else Severity.WARNING
-        why = "in order" if error is None else str(error)
+        if intent is not None:
+            severity, why = intent.severity, intent.words(peer.shown_name)
+        elif error is None:
+            severity, why = Severity.INFO, "in order"
+        else:
+            severity, why = Severity.WARNING, str(error)
         self._events.add(EventKind.LINK_DOWN, peer.shown_name, why, severity)
 
     def link_closed(self, link: Link) -> None:
@@ -207,3 +213,11 @@ class Switchboard:
             self._book.prove(address)
         else:
             self._book.learn([address], source=key, source_host=host)
+
+
+def _intent_of(link: Link) -> Intent | None:
+    """Return whose operator ended a link, if one did."""
+    goodbye = link.goodbye
+    if goodbye is None or goodbye.reason not in {GoodbyeReason.BANNED, GoodbyeReason.REMOVED}:
+        return None
+    return Intent(explain_goodbye(goodbye), is_ours=not link.is_left)

@@ -211,6 +211,29 @@ async def test_a_ban_is_visible_and_lifted_by_any_name_after_a_restart(tmp_path:
     assert Node("one", directory=tmp_path, identity=one.identity).overlay.bans() == []
 
 
+@pytest.mark.parametrize("act", ["banned", "removed"])
+async def test_what_an_operator_means_to_do_is_no_error(act: str) -> None:
+    one, bad = Node("one"), Node("bad")
+    async with running(one, bad):
+        await linked((one, bad))
+        await until(lambda: all(node.told(EventKind.JOINED) for node in (one, bad)))
+        await until(lambda: all(node.overlay.peers()[0].name for node in (one, bad)))
+        if act == "banned":
+            one.overlay.ban(bad.id)
+        else:
+            one.overlay.remove(bad.id)
+        await until(lambda: all(node.told(EventKind.PARTITION) for node in (one, bad)))
+        for node, severity, words in (
+            (one, "info", f"ended here: {act}"),
+            (bad, "warning", f"peer one ended the link: {act}"),
+        ):
+            events = {event.kind: event for event in node.events.since(0)}
+            down, lost = events[EventKind.LINK_DOWN], events[EventKind.PARTITION]
+            assert (down.severity, down.text) == (severity, words)
+            assert (lost.severity, lost.text) == (severity, f"can no longer be reached; {words}")
+    assert "error" not in {event.severity for node in (one, bad) for event in node.events.since(0)}
+
+
 async def test_a_ban_that_has_ended_is_no_longer_shown() -> None:
     one, bad = Node("one"), Node("bad")
     async with running(one, bad):
