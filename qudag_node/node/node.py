@@ -17,7 +17,7 @@ from qudag_node.node.figures import Figures
 from qudag_node.node.logs import LogRing
 from qudag_node.node.loop import sample_lag, settle_garbage_collector
 from qudag_node.node.offers import NodeOffers
-from qudag_node.node.runtime_link import RuntimeLink
+from qudag_node.node.runtime_link import RuntimeLink, sweep
 from qudag_node.node.supervision import notify_systemd
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
@@ -102,6 +102,8 @@ class Node:
         link = RuntimeLink(Path(running_link(config.node.name, self._environ)))
         parts.callback(link.remove)
         link.make(server.socket_path)
+        for runtime in {link.path.parent, server.socket_path.parent} - {directory.absolute()}:
+            sweep(runtime)
         tasks.create_task(overlay.wait(), name="overlay")
         tasks.create_task(figures.run(self._tell_watchdog), name="figures")
         tasks.create_task(sample_lag(collector.record_loop_lag, time.monotonic), name="loop lag")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -86,6 +88,33 @@ def test_after_kill_9_the_next_start_cleans_up(tmp_path: Path, home: Path) -> No
         assert (home / "run/qudag/peer1.sock").readlink() == node.socket
         assert node.stop() == 0
     assert leftovers(directory) == set()
+
+
+def test_what_killed_nodes_left_is_swept_by_the_next_start(tmp_path: Path) -> None:
+    with TemporaryDirectory(prefix="q") as runtime:
+        environ = {"XDG_RUNTIME_DIR": runtime}
+        links, long_path = Path(runtime) / "qudag", tmp_path / ("long" * 30)
+        with (
+            running(long_path, "--name", "dead1", environ=environ) as far,
+            running(tmp_path / "dead2", "--name", "dead2", environ=environ) as near,
+            running(tmp_path / "dead3", "--name", "dead3", environ=environ) as gone,
+        ):
+            for node in (far, near, gone):
+                node.process.kill()
+                node.process.wait()
+        shutil.rmtree(gone.directory)
+        [bound] = links.glob("*.rpc")
+        past_s = time.time() - 3600
+        os.utime(bound, (past_s, past_s))
+        (links / "notes.sock").write_text("a file is nobody's socket")
+        with socket.socket(socket.AF_UNIX) as starting:
+            starting.bind(str(links / "starting.rpc"))  # and does not listen yet
+            with running(tmp_path / "living", "--name", "living", environ=environ) as living:
+                left = {path.name for path in links.iterdir()}
+                assert left == {"living.sock", "notes.sock", "starting.rpc"}
+                with running(tmp_path / "next", "--name", "next", environ=environ):
+                    assert (links / "living.sock").readlink() == living.socket
+                assert living.stop() == 0
 
 
 def test_a_path_too_long_for_a_socket_is_bound_in_the_runtime_directory(tmp_path: Path) -> None:
