@@ -25,15 +25,29 @@ LINK_STATES = frozenset({"connected", "connecting", "backoff"})
 
 
 def list_(options: Options) -> int:
-    """Print a line for each peer."""
+    """Print a line for each peer; below, who is dialled in vain and who is banned."""
     selection = parse_selection(options.filters, options.sort)
     if selection.sections or selection.types:
         raise UsageError("peer list filters by peer only", "use `qudag network stats` for sections and types")
     with open_node(options) as connection:
         answer = connection.call("stats", {"sections": ["node", "peers"]})
+        # Lines of csv and ndjson are peers alone, and so is what was chosen from them.
+        has_more = options.format not in {"csv", "ndjson"} and not options.filters
+        others = connection.call("connections") if has_more else {}
     with READING:
-        _print(_figures(answer, selection, options), options)
+        figures = _figures(answer, selection, options)
+        _print(figures, _others(others, options), options)
     return 0
+
+
+def _others(answer: Mapping[str, Any], options: Options) -> dict[str, list[Mapping[str, Any]]]:
+    """What is told of addresses without a link, and of bans, by the names of the sections."""
+    found = {"dialling": list(answer.get("dials", ())), "bans": list(answer.get("bans", ()))}
+    if options.redact:
+        from qudag_tui.views.connections_text import redact_connections
+
+        return {name: [*redact_connections(entries)] for name, entries in found.items()}
+    return found
 
 
 def _figures(answer: Mapping[str, Any], selection: Selection, options: Options) -> Figures:
@@ -50,7 +64,8 @@ def _figures(answer: Mapping[str, Any], selection: Selection, options: Options) 
     return figures
 
 
-def _print(figures: Figures, options: Options) -> None:
+def _print(figures: Figures, others: Mapping[str, list[Mapping[str, Any]]], options: Options) -> None:
+    from qudag_tui.views.connections_text import bans_table, dialling_table
     from qudag_tui.views.csv import csv_line
     from qudag_tui.views.peers_text import peers_detailed, peers_table
     from qudag_tui.views.stats_json import peers_json
@@ -58,17 +73,25 @@ def _print(figures: Figures, options: Options) -> None:
     paper = Paper(no_color=options.no_color)
     match options.format:
         case "json":
-            print_json({"schema": PEERS_SCHEMA, "peers": peers_json(figures)})
+            print_json({"schema": PEERS_SCHEMA, "peers": peers_json(figures), **others})
         case "ndjson":
             for peer in peers_json(figures):
                 print_json(peer, indent=None)
         case "csv":
             rows = (csv_line(peer.values()) for peer in peers_json(figures))
             print_lines([csv_line(figures.peers.names), *rows])
-        case "detailed":
-            print_lines(peers_detailed(figures, colour=paper.colour))
         case _:
-            print_lines(peers_table(figures, width=paper.width, colour=paper.colour))
+            lines = (
+                peers_detailed(figures, colour=paper.colour)
+                if options.format == "detailed"
+                else peers_table(figures, width=paper.width, colour=paper.colour)
+            )
+            for section in (
+                dialling_table(others["dialling"], width=paper.width, colour=paper.colour),
+                bans_table(others["bans"], width=paper.width, colour=paper.colour),
+            ):
+                lines += ["", *section] if section else []
+            print_lines(lines)
 
 
 def info(options: Options) -> int:

@@ -149,8 +149,22 @@ class TestOverEachTransport:
     def test_a_peer_is_banned_and_welcomed_again(self, pair: Pair, transport: str) -> None:
         assert pair.ask(transport, "peer", "ban", "peer2", "--for", "1h", "--reason", "test").code == 0
         wait_until(lambda: "banned" in pair.ask("unix", "peer", "list").stdout)
+        (ban,) = json.loads(pair.ask(transport, "peer", "list", "--format", "json").stdout)["bans"]
+        assert (ban["name"], ban["reason"]) == ("peer2", "test")
         assert pair.ask(transport, "peer", "unban", "peer2").code == 0
         wait_until(pair.is_linked)
+
+    def test_an_address_that_nobody_answers_is_listed(self, pair: Pair, transport: str) -> None:
+        def listed() -> str:
+            return pair.ask(transport, "peer", "list").stdout
+
+        assert "dialling" not in listed()
+        assert pair.ask(transport, "peer", "add", "127.0.0.1:9").code == 0
+        wait_until(
+            lambda: re.search(r"^127\.0\.0\.1:9  backoff .* Connection refused$", listed(), re.MULTILINE)
+        )
+        assert pair.ask(transport, "peer", "remove", "127.0.0.1:9").code == 0
+        assert "dialling" not in listed()
 
     def test_an_alias_is_a_name(self, pair: Pair, transport: str) -> None:
         assert pair.ask(transport, "peer", "alias", "peer2", "frankfurt").code == 0

@@ -195,7 +195,65 @@ def test_peers_are_listed_in_each_format(
     output = qudag("peer", "list", "--format", format_, "--sort", "-loss")
     assert (output.code, output.stderr) == (0, "")
     assert output.stdout == snapshot(extension_class=TextSnapshot)
-    assert node.calls == [("stats", {"sections": ["node", "peers"]})]
+    asked = [("stats", {"sections": ["node", "peers"]}), ("connections", {})]
+    assert node.calls == asked[: 1 if format_ in {"csv", "ndjson"} else 2]
+
+
+NEVER_LINKED: list[dict[str, Any]] = [
+    {
+        "address": "198.18.0.9:8000",
+        "peer": None,
+        "state": "backoff",
+        "attempts": 4,
+        "last_error": "198.18.0.9:8000: Connection refused",
+        "next_dial_s": 12.3,
+    },
+    {
+        "address": "host.example:8000",
+        "peer": "12D3KooWJvCFjpYGkvJfDEQJwGoMpa6Rs9ECHW4Cercw8LkmAyCR",
+        "state": "connecting",
+        "attempts": 1,
+        "last_error": "",
+        "next_dial_s": None,
+    },
+]
+BANS: list[dict[str, Any]] = [
+    {
+        "peer": "12D3KooWJvCFjpYGkvJfDEQJwGoMpa6Rs9ECHW4Cercw8LkmAyCR",
+        "name": "peer7",
+        "address": "198.18.0.7:8000",
+        "until_unix_s": examples.NOON,
+        "reason": "floods adverts",
+    },
+    {
+        "peer": "12D3KooWF5VJFdJvCFjpYGkvJfDEQJwGoMpa6Rs9ECHW4Cercw8L",
+        "name": "",
+        "address": "",
+        "until_unix_s": None,
+        "reason": "",
+    },
+    {"peer": None, "name": "", "address": "203.0.113.5", "until_unix_s": None, "reason": "by uid 0"},
+]
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "detailed"])
+@pytest.mark.parametrize("redacted", [False, True], ids=["", "redacted"])
+def test_who_was_never_linked_and_who_is_banned_stand_below_the_peers(
+    qudag: Runner, node: SmallNode, format_: str, redacted: bool, snapshot: SnapshotAssertion
+) -> None:
+    node.methods["connections"] = lambda _params, _push: {"links": [], "dials": NEVER_LINKED, "bans": BANS}
+    words = ("peer", "list", "--format", format_, *(["--redact"] if redacted else []))
+    output = qudag(*words)
+    assert (output.code, output.stderr) == (0, "")
+    if format_ == "json":
+        document = json.loads(output.stdout)
+        assert redacted or (document["dialling"], document["bans"]) == (NEVER_LINKED, BANS)
+        assert len(document["dialling"]) == 2
+    below = output.stdout[output.stdout.index("dialling") :]
+    if redacted:
+        assert not any(secret in below for secret in ("198.18", "203.0", "host.example", "12D3KooW"))
+    assert below == snapshot(extension_class=TextSnapshot)
+    assert "dialling" not in qudag(*words[:2], "--filter", "peer=peer2").stdout
 
 
 def test_peer_list_can_leave_out_who_has_no_link(qudag: Runner, node: SmallNode) -> None:
