@@ -14,6 +14,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from qudag_node.config import LoadedConfig, ProcessConfig, load_config
 from qudag_node.errors import NodeError
@@ -84,18 +85,39 @@ def _log(arguments: Namespace) -> int:
     from qudag_node.node.logfile import follow, newest_lines
     from qudag_node.node.logs import LOG_FILE
 
-    path = _places(arguments)[0] / LOG_FILE
+    directory = _places(arguments)[0]
+    path = directory / LOG_FILE
     read = follow if arguments.follow else newest_lines
     try:
         for line in read(path, arguments.lines, level=arguments.level):
             print(line, flush=arguments.follow)
     except FileNotFoundError:
-        raise NodeError(
-            f"{path}: no such file; the node never ran here, or it logs to the journal (journalctl -u qudag)"
-        ) from None
+        _log_of_running(arguments, directory)
     except PermissionError as exc:
         raise NodeError(f"{path}: cannot be read: {exc.strerror}") from exc
     return 0
+
+
+def _log_of_running(arguments: Namespace, directory: Path) -> None:
+    """Print what a node that logs to the journal still has in memory."""
+    from qudag_node.node.ask import running_node
+    from qudag_node.node.logfile import LevelFilter
+    from qudag_node.wire.errors import WireError
+
+    wanted = LevelFilter(arguments.level)
+    asked = {"lines": arguments.lines, "level": arguments.level}
+    try:
+        with running_node(directory, os.environ) as node:
+            for line in cast("list[str]", node.call("log", asked)["lines"]):
+                print(line, flush=True)
+            for line in filter(wanted.passes, node.log_lines()) if arguments.follow else ():
+                print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except (OSError, WireError) as exc:
+        raise NodeError(
+            f"{directory}: no log here and no node that answers; under systemd: journalctl -u qudag"
+        ) from exc
 
 
 def _places(arguments: Namespace) -> tuple[Path, Path, bool]:

@@ -11,14 +11,11 @@ from typing import cast
 
 from qudag_node.config import LoadedConfig
 from qudag_node.errors import DataDirectoryError
+from qudag_node.node.ask import running_node
 from qudag_node.overlay.identity import KEY_FILE_NAME, load_or_create_identity
 from qudag_node.wire.errors import WireError
-from qudag_node.wire.paths import socket_path
-from qudag_node.wire.session import ClientSession, Failed, Reply
 
 __all__ = ["identity_lines"]
-
-_ANSWER_TIMEOUT_S = 3.0
 
 
 def identity_lines(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[str]:
@@ -55,23 +52,11 @@ def _say(text: str) -> None:
 
 def _listening(directory: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return where the running node of this directory listens; nothing if none answers."""
-    session = ClientSession("qudag id")
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(_ANSWER_TIMEOUT_S)
-            channel.connect(socket_path(directory, environ))
-            channel.sendall(session.start())
-            _, call = session.call("status")
-            channel.sendall(call)
-            while data := channel.recv(65_536):
-                for event in session.receive(data):
-                    if isinstance(event, Reply):
-                        return tuple(cast("dict[str, list[str]]", event.result)["listen"])
-                    if isinstance(event, Failed):
-                        return ()
+        with running_node(directory, environ) as node:
+            return tuple(cast("list[str]", node.call("status")["listen"]))
     except (OSError, WireError):
         return ()
-    return ()
 
 
 def _reachable_host(host: str) -> str | None:

@@ -46,12 +46,15 @@ class NodeProcess:
     def wait_ready(self) -> str:
         """Return the ready line; fail with what it said instead."""
         assert self.process.stderr is not None
-        self.ready_line = self.process.stderr.readline()
-        if " is ready: " not in self.ready_line:
+        said: list[str] = []
+        for line in self.process.stderr:
+            said.append(line)
+            if " is ready: " in line:
+                break
+        else:
             self.process.wait(START_TIMEOUT_S)
-            raise AssertionError(
-                f"exit {self.process.returncode}: {self.ready_line}{self.process.stderr.read()}"
-            )
+            raise AssertionError(f"exit {self.process.returncode}: {''.join(said)}")
+        self.ready_line = said[-1]
         return self.ready_line
 
     def stop(self, number: int = signal.SIGTERM) -> int:

@@ -130,6 +130,16 @@ def test_a_path_too_long_for_a_socket_is_bound_in_the_runtime_directory(tmp_path
         assert not path.exists()
 
 
+def test_a_link_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed = run("start", "--data-dir", str(tmp_path / "d"), "--listen", f"127.0.0.1:{port}")
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert f"{port}" in failed.stderr
+    assert leftovers(tmp_path / "d") == set()
+
+
 @pytest.mark.parametrize("scheme", ["tcp", "tls"])
 def test_an_rpc_port_in_use_is_one_line(tmp_path: Path, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -370,6 +380,25 @@ def test_the_log_is_printed_and_followed_across_a_rotation(tmp_path: Path) -> No
         assert run("log", "--data-dir", str(tmp_path / "d"), "--level", "error").stdout == ""
     missing = run("log", "--data-dir", str(tmp_path / "none"))
     assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_a_log_in_the_journal_is_asked_of_the_node(tmp_path: Path) -> None:
+    with running(tmp_path / "d", "--set", "log.target=stderr") as node:
+        shown = run("log", "--data-dir", str(tmp_path / "d"))
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "started, pid" in shown.stdout
+        follower = subprocess.Popen(
+            [*command("log", "--data-dir", str(tmp_path / "d")), "-f", "--lines", "1"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert follower.stdout is not None
+        assert "started, pid" in follower.stdout.readline()
+        node.stop()
+        # The stream ends with the node.
+        follower.communicate(timeout=30)
+        assert follower.returncode == 0
 
 
 def test_the_log_is_followed_until_its_reader_goes(tmp_path: Path) -> None:
