@@ -6,6 +6,7 @@ as it knows, so each field is read only where the answer reaches that far:
      68 rtt u32 µs        72 rttvar u32 µs     80 snd_cwnd u32        100 total_retrans u32
     128 bytes_received u64                    148 min_rtt u32 µs      160 delivery_rate u64 bytes/s
     168 busy_time u64 µs 176 rwnd_limited u64 µs 184 sndbuf_limited u64 µs
+    120 bytes_acked u64  144 notsent_bytes u32
     200 bytes_sent u64   208 bytes_retrans u64
 """
 
@@ -16,7 +17,7 @@ import struct
 import sys
 from typing import NamedTuple
 
-__all__ = ["TcpInfo", "parse_tcp_info", "tcp_info"]
+__all__ = ["TcpInfo", "parse_tcp_info", "tcp_info", "unacknowledged_bytes"]
 
 _ASK_BYTES = 512
 _US_S = 1e-6
@@ -24,6 +25,7 @@ _US_S = 1e-6
 _NO_MIN_RTT = 0xFFFF_FFFF
 
 _LAYOUT = struct.Struct("=68x I I 4x I 16x I 24x Q 12x I 8x Q Q Q Q 8x Q Q")
+_PROGRESS = struct.Struct("=120x Q 16x I 52x Q Q")
 _BASE_BYTES = 104  # since Linux 2.6
 _RECEIVED_BYTES = 168  # bytes_received, min_rtt and delivery_rate: since 4.9
 _LIMITED_BYTES = 192  # since 4.10
@@ -73,6 +75,28 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
     except OSError:
         return None  # not TCP, or closed meanwhile: there is nothing to tell
     return parse_tcp_info(data)
+
+
+def unacknowledged_bytes(sock: socket.socket, *, has_dialled: bool) -> int | None:
+    """Return how many bytes were written that the other end's kernel has not said it has.
+
+    None off Linux before 4.19, for other sockets and for a closed one.
+
+    Args:
+        sock: The connection; it may have been reset, as long as it is not closed.
+        has_dialled: Whether this end made the connection; its SYN is acknowledged like a byte.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        data = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ASK_BYTES)
+    except OSError:
+        return None
+    if len(data) < _SENT_BYTES:
+        return None
+    progress: tuple[int, int, int, int] = _PROGRESS.unpack_from(data)
+    acknowledged, unsent, sent, resent = progress
+    return max(0, sent - resent - max(0, acknowledged - has_dialled)) + unsent
 
 
 def _parse(data: bytes) -> TcpInfo:

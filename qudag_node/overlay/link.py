@@ -22,6 +22,7 @@ from enum import Enum
 from typing import cast
 
 from qudag_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
+from qudag_node.host import unacknowledged_bytes
 from qudag_node.metrics import PeerHandle
 from qudag_node.overlay.faults import LinkRefusedError
 from qudag_node.overlay.frames import (
@@ -280,7 +281,8 @@ class Link(asyncio.BufferedProtocol):
         """The socket is gone."""
         self._stop_timer()
         if self.phase is LinkPhase.UP:
-            self._step_down(PeerUnreachableError(f"the connection was lost ({exc or 'closed by the peer'})"))
+            why = f"the connection was lost ({exc or 'closed by the peer'}){self._lost_words()}"
+            self._step_down(PeerUnreachableError(why))
         self.phase = LinkPhase.CLOSED
         self._outlet.detach()
         self._transport = None
@@ -425,7 +427,7 @@ class Link(asyncio.BufferedProtocol):
             return
         silent_s = now_mono_s - self._last_received_mono_s
         if silent_s > config.dead_peer_timeout_s:
-            self.abort(PeerTimeoutError(f"nothing received for {silent_s:.1f} s"))
+            self.abort(PeerTimeoutError(f"nothing received for {silent_s:.1f} s{self._lost_words()}"))
             return
         self.ping()
 
@@ -459,6 +461,17 @@ class Link(asyncio.BufferedProtocol):
         self._count_lost(self.pings.abandon())
         self._owner.link_down(self, error)
         self.down.set_result(error)
+
+    def _lost_words(self) -> str:
+        """Return what a sudden end has cost at most. The socket of a lost connection is still open here."""
+        messages, size_bytes = self.unconfirmed
+        if not messages or self._transport is None:
+            return ""
+        words = f"; at most {messages} messages, {size_bytes} bytes were not confirmed"
+        sock = cast("socket.socket | None", self._transport.get_extra_info("socket"))
+        is_client = self.role is Role.CLIENT
+        pending = None if sock is None else unacknowledged_bytes(sock, has_dialled=is_client)
+        return words if pending is None else f"{words}, {pending} bytes of TCP not acknowledged"
 
     def _close_socket(self) -> None:
         """Close once everything written is out, or the time for that is over."""

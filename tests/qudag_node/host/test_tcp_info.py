@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from qudag_node.host import parse_tcp_info, tcp_info
+from qudag_node.host import parse_tcp_info, tcp_info, unacknowledged_bytes
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO is Linux's")
 
@@ -36,6 +38,28 @@ def test_a_connection_tells_what_it_carried(pair: tuple[socket.socket, socket.so
     assert 0 <= sender.rtt_s < 10
     assert sender.min_rtt_s is not None
     assert sender.retransmits == 0
+
+
+@linux_only
+def test_what_was_written_is_what_the_other_kernel_has_and_what_is_unacknowledged(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    for near, far, has_dialled in ((pair[0], pair[1], True), (pair[1], pair[0], False)):
+        near.setblocking(False)
+        written = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                written += near.send(b"x" * 65536)
+        deadline_mono_s = time.monotonic() + 10
+        counts: tuple[int | None, int | None] = (None, None)
+        while time.monotonic() < deadline_mono_s:
+            info = tcp_info(far)
+            assert info is not None
+            counts = info.received_bytes, unacknowledged_bytes(near, has_dialled=has_dialled)
+            if None not in counts and sum(filter(None, counts)) == written:
+                break
+        assert counts[1]
+        assert sum(filter(None, counts)) == written
 
 
 @linux_only

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import ssl
 import struct
+import sys
 
 import pytest
 
@@ -142,6 +144,10 @@ async def test_what_a_sudden_end_loses_is_at_most_what_is_shown_as_unconfirmed()
         messages, size_bytes = link.unconfirmed
         assert 0 <= lost_messages <= messages
         assert 0 <= lost_bytes <= size_bytes
+        text = str(one.owner.ends[0])
+        assert f"; at most {messages} messages, {size_bytes} bytes were not confirmed" in text
+        if sys.platform == "linux":
+            assert re.search(r", \d+ bytes of TCP not acknowledged$", text)
 
 
 async def test_a_goodbye_that_is_no_good_is_an_error_with_its_reason() -> None:
