@@ -6,7 +6,7 @@ LOCK   := .ci/lock
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format snapshots bench lock clean
+.PHONY: help venv demo test check format snapshots pictures bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ format: $(VENV)/.dev ## rewrite the code in the house's format
 
 snapshots: $(VENV)/.dev ## accept the present screens, frames and outputs as golden
 	$(BIN)/python -m pytest -q -n $(JOBS) --snapshot-update
+
+pictures: $(VENV)/.dev ## draw the pictures of the README from a real lab
+	$(BIN)/python .ci/pictures.py
 
 bench: $(VENV)/.dev ## measure against the peers and print the table
 	@$(BIN)/python -m benchmarks

@@ -5,6 +5,9 @@ import shlex
 from qudag_node.overlay.frames import FrameType
 from qudag_tui.cli.commands import COMMANDS
 from qudag_tui.cli.program import EXIT_CODES, parse
+from qudag_tui.model.fields import FIELDS
+from qudag_tui.tui.keymap import IDS
+from qudag_tui.tui.theme_names import THEME_NAMES
 from qudag_tui.views.selection import SORT_WORDS
 from tests.conftest import REPO
 
@@ -47,3 +50,9 @@ def test_every_exit_code_and_sort_word_is_in_cli_md() -> None:
         assert f"| {code} |" in text
         assert code.partition(",")[0] in EXIT_CODES
     assert [word for word in SORT_WORDS if f"`{word}`" not in text] == []
+
+
+def test_every_key_field_and_theme_of_the_monitor_is_in_monitor_md() -> None:
+    text = (REPO / "docs" / "monitor.md").read_text(encoding="utf-8")
+    names = [*IDS, *(field.key for field in FIELDS), *THEME_NAMES]
+    assert [name for name in names if f"`{name}`" not in text] == []
