@@ -58,7 +58,10 @@ FIELDS: tuple[Field, ...] = (
     Field("rtt", "rtt_p50_s", Kind.SECONDS, "p50", "round trip, median"),
     Field("p95", "rtt_p95_s", Kind.SECONDS, "p95", "round trip, 95th percentile"),
     Field("p99", "rtt_p99_s", Kind.SECONDS, "p99", "round trip, 99th percentile"),
-    Field("loss", "loss_ratio", Kind.RATIO, "loss60", "probes lost in the last 60 s"),
+    Field("loss", "loss_ratio", Kind.RATIO, "unansw", "probes unanswered in the last 60 s"),
+    Field(
+        "resent", "tcp_retransmit_ratio", Kind.RATIO, "resent", "sent again by TCP, of all in the last 60 s"
+    ),
     Field("in", "received_bytes_per_s", Kind.BITS_PER_S, "in b/s", "received in the last second"),
     Field("out", "sent_bytes_per_s", Kind.BITS_PER_S, "out b/s", "sent in the last second"),
     Field("in_msgs", "received_messages_per_s", Kind.PER_S, "in m/s", "messages received per second"),
@@ -73,7 +76,7 @@ FIELDS: tuple[Field, ...] = (
     Field("avg", "rtt_avg_s", Kind.SECONDS, "avg", "round trip, mean"),
     Field("max", "rtt_max_s", Kind.SECONDS, "max", "round trip, largest"),
     Field("samples", "rtt_samples", Kind.COUNT, "samples", "round trips behind these"),
-    Field("loss_all", "loss_session_ratio", Kind.RATIO, "loss", "probes lost on this link"),
+    Field("loss_all", "loss_session_ratio", Kind.RATIO, "unanswered", "probes unanswered on this link"),
     Field("probes", "probes_sent", Kind.COUNT, "probes", "probes sent"),
     Field("lost", "probes_lost", Kind.COUNT, "lost", "probes never answered"),
     Field("up", "connected_unix_s", Kind.SINCE, "up", "time since the link was made"),

@@ -9,6 +9,7 @@ from heapq import nlargest
 from qudag_tui.model.fields import BY_KEY, Field, Kind
 from qudag_tui.model.filters import Filter, matching_rows
 from qudag_tui.model.peers import Peers
+from qudag_tui.model.quality import WARN_RATIO
 
 __all__ = ["Sort", "arrange", "worst_first"]
 
@@ -42,11 +43,15 @@ def arrange(peers: Peers, sort: Sort, wanted: Filter, at_unix_s: float) -> Seque
 
 
 def worst_first(peers: Peers, count: int) -> Sequence[int]:
-    """Return the ``count`` worst neighbours: the most loss, then the largest p95, then by name."""
+    """Return the ``count`` worst neighbours: the most unanswered or sent again, then by p95, then by name."""
     loss, p95 = peers.numbers("loss_ratio"), peers.numbers("rtt_p95_s")
-    # NaN > 0 is false, so what is not known is not bad.
+    resent = peers.numbers("tcp_retransmit_ratio")
+    # A comparison with NaN is false, so what is not known is not bad.
     badness = {
-        row: (loss[row] if loss[row] > 0 else 0.0, p95[row] if p95[row] > 0 else 0.0)
+        row: (
+            max(loss[row] if loss[row] > 0 else 0.0, resent[row] if resent[row] > WARN_RATIO else 0.0),
+            p95[row] if p95[row] > 0 else 0.0,
+        )
         for row in peers.neighbours
     }
     return nlargest(count, badness, key=badness.__getitem__)

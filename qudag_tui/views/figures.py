@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qudag_tui.model.fields import Kind
 from qudag_tui.model.peers import Value
+from qudag_tui.model.quality import retransmit_grade
 from qudag_tui.model.sample import Summary
 from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.spans import Role
@@ -28,8 +29,7 @@ __all__ = [
     "percentiles",
 ]
 
-#: From here on loss is called bad rather than remarkable.
-BAD_LOSS_RATIO = 0.05
+_ROLES = {"": Role.TEXT, "warn": Role.WARN, "bad": Role.BAD}
 
 
 def format_ms(seconds: float | None) -> str:
@@ -69,10 +69,8 @@ def format_share(ratio: float | None) -> str:
 
 
 def loss_role(ratio: float | None) -> Role:
-    """How much a loss asks of the reader; the figure itself is beside it."""
-    if ratio is None or ratio <= 0:
-        return Role.TEXT
-    return Role.BAD if ratio >= BAD_LOSS_RATIO else Role.WARN
+    """How much unanswered probes, or bytes sent again, ask of the reader; the figure is beside it."""
+    return _ROLES[retransmit_grade(ratio)]
 
 
 def percentiles(summary: Summary, glyphs: Glyphs) -> str:

@@ -81,10 +81,10 @@ def _signs(width: int, glyphs: Glyphs) -> list[Line]:
     signs = (
         (glyphs.live, Role.GOOD, "live, connected"),
         (glyphs.waiting, Role.WARN, "connecting"),
-        (glyphs.caution, Role.WARN, "worse than it should be"),
-        (glyphs.trouble, Role.BAD, "lost, waiting to dial again, error"),
+        (glyphs.caution, Role.WARN, "worse than it should be: over 1 % of a link unanswered or sent again"),
+        (glyphs.trouble, Role.BAD, "lost, waiting to dial again, error; over 5 % unanswered or sent again"),
         (glyphs.banned, Role.BAD, "banned"),
-        (glyphs.lost, Role.BAD, "in a history: a probe was lost"),
+        (glyphs.lost, Role.BAD, "in a history: a probe was not answered"),
         ("-", Role.TEXT, "not known; never a zero"),
     )
     lines = [title("Signs", "", width, glyphs)]

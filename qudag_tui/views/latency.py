@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from qudag_tui.model.order import worst_first
 from qudag_tui.model.peers import Peers
+from qudag_tui.model.quality import grade
 from qudag_tui.model.sample import Summary
 from qudag_tui.model.state import UiState
 from qudag_tui.model.trail import Beat, Track, peer_beats
@@ -16,7 +17,7 @@ from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.layout import Column, table_head, table_width, title
 from qudag_tui.views.spans import Box, Line, Role, Span, cut_lines, fitted
 
-__all__ = ["latency", "latency_peers", "method_note", "trend"]
+__all__ = ["latency", "latency_peers", "link_mark", "method_note", "trend"]
 
 NAME_WIDTH = 14
 #: A history shorter than this says nothing.
@@ -36,8 +37,9 @@ class Figure:
 FIGURES = (
     Figure(Column("p50", 6), "rtt_p50_s", "p50"),
     Figure(Column("p95", 6), "rtt_p95_s", "p95"),
+    Figure(Column("unanswered", 10), "loss_ratio"),
+    Figure(Column("resent", 6), "tcp_retransmit_ratio"),
     Figure(Column("p99", 6), "rtt_p99_s", "p99"),
-    Figure(Column("loss 60s", 8), "loss_ratio"),
     Figure(Column("jitter", 6), "rtt_jitter_s"),
     Figure(Column("max", 6), "rtt_max_s", "max"),
     Figure(Column("last", 6), "rtt_last_s"),
@@ -63,7 +65,7 @@ def latency(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
     tracks = state.seen.trail.tracks
     rows = worst_first(sample.peers, room - len(totals))
     lines += [_peer(sample.peers, row, figures, tracks, trend_width, glyphs) for row in rows]
-    lines += [_total(name, summary, figures) for name, summary in totals]
+    lines += [_total(name, summary, figures, trend_width) for name, summary in totals]
     return cut_lines(lines, box)
 
 
@@ -83,7 +85,7 @@ def method_note(peers: Peers) -> str:
 
 def _columns(width: int) -> tuple[tuple[Figure, ...], int]:
     """The figures that fit, and the cells left for the history; the history comes before the last figures."""
-    for count in (7, 6, 5, 4, 3):
+    for count in range(len(FIGURES), 2, -1):
         used = table_width([Column("", NAME_WIDTH), *(figure.column for figure in FIGURES[:count])])
         left = width - used - 2
         if left >= (LEAST_TREND if count <= 4 else 2 * LEAST_TREND):
@@ -99,15 +101,13 @@ def _peer(
     trend_width: int,
     glyphs: Glyphs,
 ) -> Line:
-    state = peers.text("state")[row]
-    is_up = state == "connected"
-    mark = glyphs.live if is_up else glyphs.trouble
-    spans = [Span(f"{mark} ", Role.GOOD if is_up else Role.BAD), fitted(peers.labels[row], NAME_WIDTH - 2)]
+    mark, mark_role = link_mark(peers, row, glyphs)
+    spans = [Span(f"{mark} ", mark_role), fitted(peers.labels[row], NAME_WIDTH - 2)]
     for figure in figures:
         value = peers.number(figure.name, row)
         role = Role.TEXT
         text = format_ms(value)
-        if figure.name == "loss_ratio":
+        if figure.name in {"loss_ratio", "tcp_retransmit_ratio"}:
             text, role = format_share(value), loss_role(value)
         spans += [Span(" "), fitted(text, figure.column.width, role, right=True)]
     if trend_width:
@@ -115,13 +115,29 @@ def _peer(
     return tuple(spans)
 
 
-def _total(name: str, summary: Summary, figures: Sequence[Figure]) -> Line:
+def _total(name: str, summary: Summary, figures: Sequence[Figure], room: int) -> Line:
     spans = [fitted(name, NAME_WIDTH, Role.DIM)]
     for figure in figures:
         value: float | None = getattr(summary, figure.of_summary) if figure.of_summary else None
         text = format_ms(value) if figure.of_summary else ""
         spans += [Span(" "), fitted(text, figure.column.width, right=True)]
-    return (*spans, Span(f"  {summary.samples} {summary.method}", Role.DIM))
+    # Half a remark says less than none.
+    remarks = (f"{summary.samples} samples, {summary.method}", f"{summary.samples} samples")
+    remark = next((text for text in remarks if len(text) <= room), "")
+    return (*spans, Span(f"  {remark}", Role.DIM))
+
+
+def link_mark(peers: Peers, row: int, glyphs: Glyphs) -> tuple[str, Role]:
+    """The sign of a link: whether it stands, and how much of it has to be repaired."""
+    if peers.text("state")[row] != "connected":
+        return glyphs.trouble, Role.BAD
+    match grade(peers.number("loss_ratio", row), peers.number("tcp_retransmit_ratio", row)):
+        case "bad":
+            return glyphs.trouble, Role.BAD
+        case "warn":
+            return glyphs.caution, Role.WARN
+        case _:
+            return glyphs.live, Role.GOOD
 
 
 def trend(beats: Sequence[Beat | None], width: int, glyphs: Glyphs) -> list[Span]:

@@ -12,7 +12,7 @@ from qudag_tui.model.trail import Track, peer_beats
 from qudag_tui.views.charts import sparkline
 from qudag_tui.views.figures import cell_text, loss_role
 from qudag_tui.views.glyphs import Glyphs
-from qudag_tui.views.latency import trend
+from qudag_tui.views.latency import link_mark, trend
 from qudag_tui.views.spans import Line, Role, Span, fitted
 from qudag_tui.views.text import UNKNOWN
 
@@ -40,14 +40,27 @@ _TEXT_WIDTHS = {
     "alias": 14,
     "id": 52,
 }
-_LOSS_FIELDS = frozenset({"loss", "loss_all", "drop_in", "drop_out", "failed", "lost"})
+_LOSS_FIELDS = frozenset({"loss", "resent", "loss_all", "drop_in", "drop_out", "failed", "lost"})
 
 # These begin with one; nought is a node that does not know.
 _UNKNOWN_AT_ZERO = frozenset({"hops", "proto"})
 
 # What an operator wants first; the other fields follow in their own order.
-_NARROW = ("name", "state", "dir", "rtt", "p95", "loss", RTT_HISTORY, "in", "out", "p99", "jitter")
-_WIDE = ("name", "state", "dir", "rtt", "p95", "p99", "loss", RTT_HISTORY, "in", "out", TRAFFIC_HISTORY)
+_NARROW = ("name", "state", "dir", "rtt", "p95", "loss", "resent", RTT_HISTORY, "in", "out", "p99", "jitter")
+_WIDE = (
+    "name",
+    "state",
+    "dir",
+    "rtt",
+    "p95",
+    "p99",
+    "loss",
+    "resent",
+    RTT_HISTORY,
+    "in",
+    "out",
+    TRAFFIC_HISTORY,
+)
 WIDE_FROM = 110
 
 # The cells of a history by the width of the table: enough to see a trend, then the more figures the better.
@@ -161,7 +174,7 @@ def peer_row(
         if column.field is None:
             spans += _history(column, peers.ids[row], tracks, glyphs)
         elif column.key == "state":
-            spans += _state(peers.text("state")[row], column.width, glyphs)
+            spans += _state(peers, row, column.width, glyphs)
         else:
             spans.append(_cell(peers, row, column, column.field, at_unix_s, glyphs))
     return tuple(spans)
@@ -180,8 +193,10 @@ def _cell(
     return fitted(text, column.width, role, right=_is_right(column))
 
 
-def _state(state: str, width: int, glyphs: Glyphs) -> list[Span]:
-    mark, role = state_mark(state, glyphs)
+def _state(peers: Peers, row: int, width: int, glyphs: Glyphs) -> list[Span]:
+    state = peers.text("state")[row]
+    is_up = state == "connected"
+    mark, role = link_mark(peers, row, glyphs) if is_up else state_mark(state, glyphs)
     # What is as it should be is told in a low voice.
     word = Role.DIM if role is Role.GOOD else role
     return [Span(f"{mark} ", role), fitted(state, width - 2, word)]

@@ -31,7 +31,7 @@ __all__ = ["GROUPS", "peer_detail"]
 GROUPS: dict[str, tuple[str, ...]] = {
     "Link": ("state", "dir", "address", "agent", "alias", "up", "reconnects", "hops", "proto", "util"),
     "Round trip": ("last", "min", "avg", "rtt", "p95", "p99", "max", "jitter", "samples", "method"),
-    "Loss": ("loss", "loss_all", "probes", "lost"),
+    "Probes": ("probes", "lost", "loss", "loss_all"),
     "Traffic": ("in", "out", "in_msgs", "out_msgs", "recv", "sent", "recv_bytes", "sent_bytes"),
     "Trouble": (
         "queue",
@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "tcp_var",
         "tcp_min",
         "retrans",
+        "resent",
         "cwnd",
         "delivery",
         "tcp_in",

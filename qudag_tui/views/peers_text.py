@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qudag_tui.model.quality import retransmit_grade
 from qudag_tui.views.selection import column_of
 from qudag_tui.views.table import Column, paint, render_table
 from qudag_tui.views.text import (
@@ -29,9 +30,6 @@ __all__ = ["STATE_STYLES", "peer_block", "peer_label", "peers_detailed", "peers_
 
 STATE_STYLES = {"connected": "good", "connecting": "warn", "backoff": "warn", "banned": "bad", "known": "dim"}
 
-# Loss over this is painted: a link that loses one in a hundred already halves what TCP carries.
-BAD_LOSS_RATIO = 0.01
-
 
 def short_id(peer_id: str) -> str:
     """The part of an id that tells it from others: all begin with ``12D3KooW``."""
@@ -51,7 +49,8 @@ _FIGURES: tuple[tuple[str, str, Callable[[float | None], str], int], ...] = (
     ("rtt p50", "rtt_p50_s", format_seconds, 0),
     ("p95", "rtt_p95_s", format_seconds, 3),
     ("p99", "rtt_p99_s", format_seconds, 4),
-    ("loss 60s", "loss_ratio", format_ratio, 0),
+    ("unanswered", "loss_ratio", format_ratio, 2),
+    ("resent", "tcp_retransmit_ratio", format_ratio, 0),
     ("out", "sent_bytes_per_s", _bits, 0),
     ("in", "received_bytes_per_s", _bits, 0),
     ("sent", "messages_sent", format_count, 6),
@@ -59,6 +58,9 @@ _FIGURES: tuple[tuple[str, str, Callable[[float | None], str], int], ...] = (
     ("queue", "queue_messages", format_count, 2),
 )
 
+
+# Painted where they are too much.
+_GRADED = frozenset({"loss_ratio", "tcp_retransmit_ratio"})
 
 _TEXTS = ("name", "alias", "state", "direction", "rtt_method", "address")
 
@@ -76,22 +78,23 @@ def peers_table(figures: Figures, *, width: int | None = None, colour: bool = Fa
         Column("id", rank=9),
     ]
     texts = {name: column_of(peers, name) for name in _TEXTS}
-    numbers = [(column_of(peers, name), unit) for _, name, unit, _ in _FIGURES]
-    loss = column_of(peers, "loss_ratio")
+    numbers = [(column_of(peers, name), name, unit) for _, name, unit, _ in _FIGURES]
     rows: list[list[Cell]] = []
     for row in figures.rows:
         state = texts["state"][row]
+        values = [(_number(column[row]), name, unit) for column, name, unit in numbers]
         cells: list[Cell] = [
             peer_label(texts["name"][row], texts["alias"][row], peers.ids[row]),
             (state, STATE_STYLES.get(state, "")),
             texts["direction"][row],
-            *(unit(_number(column[row])) for column, unit in numbers),
+            *(
+                (unit(value), retransmit_grade(value) if name in _GRADED else "")
+                for value, name, unit in values
+            ),
             texts["rtt_method"][row] or UNKNOWN,
             texts["address"][row] or UNKNOWN,
             short_id(peers.ids[row]),
         ]
-        if (_number(loss[row]) or 0) > BAD_LOSS_RATIO:
-            cells[6] = (str(cells[6]), "bad")
         rows.append(cells)
     if not rows:
         return [paint("no peers", "dim", colour=colour)]
@@ -122,11 +125,11 @@ _LINES: dict[str, tuple[tuple[str, str, _Unit], ...]] = {
         *((key, f"rtt_{key}_s", format_seconds) for key in _RTTS),
         ("samples", "rtt_samples", format_count),
     ),
-    "loss": (
-        ("60 s", "loss_ratio", format_ratio),
+    "probes": (
+        ("sent", "probes_sent", format_count),
+        ("unanswered", "probes_lost", format_count),
+        ("in 60 s", "loss_ratio", format_ratio),
         ("session", "loss_session_ratio", format_ratio),
-        ("probes", "probes_sent", format_count),
-        ("lost", "probes_lost", format_count),
     ),
     "messages": (
         ("sent", "messages_sent", format_count),
@@ -155,6 +158,7 @@ _LINES: dict[str, tuple[tuple[str, str, _Unit], ...]] = {
         ("var", "tcp_rttvar_s", format_seconds),
         ("min", "tcp_min_rtt_s", format_seconds),
         ("retransmits", "tcp_retransmits", format_count),
+        ("resent in 60 s", "tcp_retransmit_ratio", format_ratio),
         ("cwnd", "tcp_cwnd_segments", format_count),
         ("delivery", "tcp_delivery_bytes_per_s", _bits),
         ("sent", "tcp_sent_bytes", format_bytes),

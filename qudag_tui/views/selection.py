@@ -44,6 +44,7 @@ SORT_WORDS = {
     "p99": "rtt_p99_s",
     "jitter": "rtt_jitter_s",
     "loss": "loss_ratio",
+    "resent": "tcp_retransmit_ratio",
     "sent": "messages_sent",
     "received": "messages_received",
     "out": "sent_bytes_per_s",

@@ -183,6 +183,7 @@ NAMES = ("peer2", "peer3", "peer4", "peer5", "peer9")
 STATES = ("connected", "connected", "connected", "connected", "backoff")
 DIRECTIONS = ("in", "out", "in", "out", "none")
 MEDIANS = (0.000_31, 0.0412, 0.0208, 0.1805, nan)
+RESENT = (0.0, 0.004, 0.052, 0.023, nan)
 LOSSES = (0.0, 0.0125, 0.0, 0.083, nan)
 
 
@@ -253,6 +254,7 @@ def rows(tick: int = 600, count: int = 5) -> ExampleRows:
             "tcp_rttvar_s": seconds(0.1),
             "tcp_min_rtt_s": seconds(0.79),
             "tcp_retransmits": array("I", [7 * (n == 3) for n in range(count)]),
+            "tcp_retransmit_ratio": array("f", [RESENT[n % 5] if few else 0.0 for n in range(count)]),
             "tcp_cwnd_segments": array("I", [10 + n % 40 for n in range(count)]),
             "tcp_delivery_bytes_per_s": each(1_200_000.0),
             "tcp_sent_bytes": whole(64_500),

@@ -9,6 +9,9 @@ from qudag_tui.model.fields import BY_KEY, FIELDS
 from qudag_tui.model.filters import Filter, parse_filter
 from qudag_tui.model.order import Sort, arrange, worst_first
 from qudag_tui.model.peers import Peers
+from qudag_tui.model.quality import grade
+from qudag_tui.views.glyphs import UNICODE
+from qudag_tui.views.latency import link_mark
 from tests.qudag_tui.examples import NOON, sample
 
 PEERS = sample().peers
@@ -52,7 +55,7 @@ def test_every_field_can_be_sorted_by() -> None:
 
 
 def test_loss_is_worse_than_distance() -> None:
-    assert [PEERS.labels[row] for row in worst_first(PEERS, 3)] == ["peer5", "peer3", "peer4"]
+    assert [PEERS.labels[row] for row in worst_first(PEERS, 3)] == ["peer5", "peer4", "peer3"]
 
 
 def test_a_peer_known_by_hearsay_is_not_among_the_worst() -> None:
@@ -62,3 +65,20 @@ def test_a_peer_known_by_hearsay_is_not_among_the_worst() -> None:
         {"rtt_p95_s": array("f", [9.0, nan]), "loss_ratio": array("f", [nan, nan])},
     )
     assert worst_first(peers, 5) == [1]
+
+
+def test_a_link_whose_packets_are_lost_is_bad_though_its_probes_are_answered() -> None:
+    peers = Peers(
+        ("far", "lossy", "fine"),
+        {"state": ("connected",) * 3},
+        {
+            "rtt_p95_s": array("f", [0.2, 0.1, 0.1]),
+            "loss_ratio": array("f", [0.0] * 3),
+            "tcp_retransmit_ratio": array("f", [0.002, 0.051, nan]),
+        },
+    )
+    assert worst_first(peers, 3) == [1, 0, 2]
+    grades = [grade(0.0, ratio) for ratio in peers.numbers("tcp_retransmit_ratio")]
+    assert grades == ["", "bad", ""]
+    assert (grade(0.0, 0.011), grade(0.06, None), grade(None, 0.01)) == ("warn", "bad", "")
+    assert [link_mark(peers, row, UNICODE)[0] for row in range(3)] == ["●", "✗", "●"]

@@ -63,7 +63,8 @@ def test_an_age_fits_four_cells(seconds: float, text: str) -> None:
 
 
 def test_loss_is_remarkable_then_bad() -> None:
-    assert [loss_role(ratio) for ratio in (None, 0.0, 0.01, 0.05)] == [
+    assert [loss_role(ratio) for ratio in (None, 0.0, 0.01, 0.011, 0.051)] == [
+        Role.TEXT,
         Role.TEXT,
         Role.TEXT,
         Role.WARN,
