@@ -80,6 +80,7 @@ class QudagTop(App[None]):
     #too-small { display: none; }
     #waiting { padding: 1 2; }
     .-tiny #too-small, .-flat #too-small { display: block; }
+    .-tiny HelpPage, .-flat HelpPage { display: none; }
     .-tiny HeaderBar, .-tiny #body, .-tiny KeyBar { display: none; }
     .-flat HeaderBar, .-flat #body, .-flat KeyBar { display: none; }
     """

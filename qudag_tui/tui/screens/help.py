@@ -10,6 +10,8 @@ from textual.screen import Screen
 
 from qudag_tui.tui.keymap import ALL_KEYS, HELP, bindings, hints
 from qudag_tui.tui.widgets.page import Page
+from qudag_tui.tui.widgets.painted import Painted
+from qudag_tui.views.header import too_small
 from qudag_tui.views.help_page import help_page
 
 __all__ = ["HelpScreen"]
@@ -36,8 +38,14 @@ class HelpScreen(Screen[None]):
     DEFAULT_CSS = "HelpScreen Page { padding: 1 2; height: 1fr; }"
 
     def compose(self) -> ComposeResult:
-        """One page."""
+        """One page, or what stands where none can be read."""
         yield HelpPage(id="help-page")
+        yield Painted(id="too-small")
+
+    def on_resize(self) -> None:
+        """Say how large the terminal must be; it is seen where it is too small."""
+        width, height = self.app.size
+        self.query_one("#too-small", Painted).show(too_small(width, height))
 
     def on_mount(self) -> None:
         """Give the keys to the page."""

@@ -121,6 +121,24 @@ def test_a_terminal_that_is_too_small_says_so(size: tuple[int, int]) -> None:
     assert "".join(text.split())
 
 
+def test_the_help_page_gives_way_to_the_notice_on_a_terminal_that_is_too_small() -> None:
+    async def drive() -> None:
+        app = FrozenTop()
+        async with app.run_test(size=(120, 40)) as pilot:
+            await settle(pilot)
+            await pilot.press("question_mark")
+            await settle(pilot)
+            before = text_of(app)
+            await pilot.resize_terminal(30, 8)
+            await settle(pilot)
+            assert "".join(text_of(app).split()).startswith("qudag-topneeds60x16,thisis30x8")
+            await pilot.resize_terminal(120, 40)
+            await settle(pilot)
+            assert text_of(app) == before
+
+    asyncio.run(drive())
+
+
 def test_growing_again_brings_everything_back() -> None:
     async def drive() -> None:
         app = FrozenTop()
