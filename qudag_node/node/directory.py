@@ -22,7 +22,7 @@ from pathlib import Path
 
 from qudag_node.errors import DataDirectoryError
 
-__all__ = ["DataDirectory", "disk_full", "remove_file", "write_private"]
+__all__ = ["DataDirectory", "disk_full", "remove_file"]
 
 _LOCK = "lock"
 _PRIVATE_FILE = 0o600
@@ -84,30 +84,6 @@ class DataDirectory:
             os.close(descriptor)
             raise
         return descriptor
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a 0600 file so that a reader, or a crash, sees the old content or the new, never a part.
-
-    Raises:
-        DataDirectoryError: The disk is full or the directory is not writable; the old file stands.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(
-            partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, _PRIVATE_FILE
-        )
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    except OSError as exc:
-        raise _translated(path, exc) from exc
 
 
 def remove_file(path: Path) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "list_", "revoke"]
 
+#: 64 hexadecimal digits and the end of the line.
+TOKEN_FILE_BYTES = 65
+
 TOKEN_SCHEMA = "qudag.token/1"  # noqa: S105 — a schema's name
 TOKENS_SCHEMA = "qudag.tokens/1"
 
@@ -46,10 +49,20 @@ def add(options: Options) -> int:
 
 
 def _new_file(path: str) -> int:
+    """Make the file and take its room on the disk, so that the token made next can be kept."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise QudagError(f"{path}: {exc.strerror}", "name a file that does not exist") from exc
+    try:
+        os.write(file, bytes(TOKEN_FILE_BYTES))
+        os.fsync(file)
+        os.lseek(file, 0, os.SEEK_SET)
+    except OSError as exc:
+        os.close(file)
+        os.unlink(path)  # noqa: PTH108 — see cli.stats
+        raise QudagError(f"{path}: {exc.strerror}", "name a file on another disk") from exc
+    return file
 
 
 def list_(options: Options) -> int:

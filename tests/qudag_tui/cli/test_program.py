@@ -294,6 +294,22 @@ def test_a_full_disk_is_one_line_and_exit_1(node: SmallNode) -> None:
     assert (done.returncode, done.stderr) == (1, "qudag: stdout: No space left on device\n")
 
 
+def test_a_token_that_no_disk_can_keep_is_not_made(node: SmallNode, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    words = command("token", "add", "dashboard", "--file", str(file))
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=TIMEOUT_S,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"qudag: {file}: File too large; name a file on another disk\n"
+    assert not file.exists()
+    assert node.calls == []
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_stream_with_its_code(node: SmallNode, number: int, code: int) -> None:
     def subscribe(_params: object, push: object) -> dict[str, int]:
