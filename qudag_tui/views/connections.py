@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qudag_tui.model.sample import Sample, Summary
 from qudag_tui.model.state import UiState
 from qudag_tui.views.figures import format_per_s
 from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.layout import Pair, pairs, title
-from qudag_tui.views.spans import Box, Line, Role, cut_lines
+from qudag_tui.views.spans import Box, Line, Role, beside, cut_lines
 from qudag_tui.views.text import UNKNOWN, format_age, format_bytes, format_count, format_ratio, format_seconds
 
 __all__ = ["causes", "connections"]
@@ -19,6 +19,10 @@ MANY_FILES = 0.8
 
 LABEL_WIDTH = 8
 CELL_WIDTH = 26
+#: Of the node's figures: ``propagation``, and ``31.8 ms ±1.10 ms`` or ``27 msgs 11.1 KiB`` beside it.
+NODE_LABEL_WIDTH = 11
+NODE_CELL_WIDTH = 31
+SHORT_CELL_WIDTH = 22
 
 
 def connections(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
@@ -28,9 +32,9 @@ def connections(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
     if sample is not None:
         columns = max(1, box.width // CELL_WIDTH)
         lines += pairs(_connections(sample), box.width, LABEL_WIDTH, columns)
-        node = pairs(_node(sample, glyphs), box.width, LABEL_WIDTH, columns)
+        node = _node_lines(_node(sample, glyphs), box.width)
         if box.height >= len(lines) + 2 + len(node):
-            lines += [(), title("Node", "times are p95", box.width, glyphs), *node]
+            lines += [(), title("Node", "times are p95, propagation p50", box.width, glyphs), *node]
     return cut_lines(lines, box)
 
 
@@ -55,6 +59,16 @@ def _connections(sample: Sample) -> list[Pair]:
     ]
 
 
+def _node_lines(items: Sequence[Pair], width: int) -> list[Line]:
+    """Lay out the node's figures; where two columns share little room, the longer figures get more of it."""
+    columns = width // NODE_CELL_WIDTH
+    if columns >= 2 or width < 2 * CELL_WIDTH:
+        return pairs(items, width, NODE_LABEL_WIDTH, max(1, columns))
+    rest = width - SHORT_CELL_WIDTH
+    left = pairs(items[::2], SHORT_CELL_WIDTH, NODE_LABEL_WIDTH - 1, 1)
+    return beside(left, pairs(items[1::2], rest, NODE_LABEL_WIDTH, 1), (SHORT_CELL_WIDTH, rest), 0)
+
+
 def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
     """What there is to say of the node as a process and of its work."""
     host, work = sample.resources, sample.performance
@@ -77,10 +91,10 @@ def _node(sample: Sample, glyphs: Glyphs) -> list[Pair]:
             f"of {format_count(host.open_files_limit)}",
             Role.WARN if is_short_of_files else Role.TEXT,
         ),
-        Pair("new", format_per_s(work.tps.per_s_1), "vertices/s"),
-        Pair("queued", format_count(work.queue_depth), format_bytes(work.queue_bytes)),
-        Pair("handling", seconds(work.processing_time_s.p95)),
-        Pair("spread", _bounded(work.propagation_time_s, glyphs), "p50"),
+        Pair("vertices", f"{format_per_s(work.tps.per_s_1)}/s", "new"),
+        Pair("queue", f"{format_count(work.queue_depth)} msgs", format_bytes(work.queue_bytes)),
+        Pair("processing", seconds(work.processing_time_s.p95)),
+        Pair("propagation", _bounded(work.propagation_time_s, glyphs)),
     ]
 
 

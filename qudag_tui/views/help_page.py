@@ -67,7 +67,14 @@ def help_page(groups: Mapping[str, Sequence[Hint]], width: int, glyphs: Glyphs) 
         [title(name, "", left_width, glyphs), *(_binding(hint) for hint in hints)]
         for name, hints in groups.items()
     )
-    rest = stacked([_signs(right_width, glyphs), _filters(right_width, glyphs), _fields(right_width, glyphs)])
+    rest = stacked(
+        [
+            _signs(right_width, glyphs),
+            _words(right_width, glyphs),
+            _filters(right_width, glyphs),
+            _fields(right_width, glyphs),
+        ]
+    )
     if is_wide:
         return beside(keys, rest, (left_width, right_width), 4)
     return [*keys, (), *rest]
@@ -89,6 +96,21 @@ def _signs(width: int, glyphs: Glyphs) -> list[Line]:
     )
     lines = [title("Signs", "", width, glyphs)]
     return lines + [(Span(f"{sign}  ", role), Span(meaning)) for sign, role, meaning in signs]
+
+
+def _words(width: int, glyphs: Glyphs) -> list[Line]:
+    words = (
+        ("samples", "round trips behind the figures of a line"),
+        ("unanswered", "probes without an answer in time, last 60 s"),
+        ("resent", "bytes TCP sent again, of all, last 60 s: lost packets"),
+        ("vertices", "new ones accepted per second"),
+        ("queue", "messages and bytes waiting to be sent"),
+        ("processing", "from the socket's read to the handler's end"),
+        ("propagation", "from a vertex's origin to here, with its error bound"),
+        ("loop lag", "how late the node's event loop runs things"),
+    )
+    lines = [title("Words", "", width, glyphs)]
+    return lines + [(fitted(word, 13, Role.KEY), Span(f" {meaning}")) for word, meaning in words]
 
 
 def _filters(width: int, glyphs: Glyphs) -> list[Line]:

@@ -16,6 +16,7 @@ from qudag_tui.views.connections import connections
 from qudag_tui.views.events import events
 from qudag_tui.views.glyphs import ASCII, UNICODE, Glyphs
 from qudag_tui.views.header import header, waiting_page
+from qudag_tui.views.help_page import help_page
 from qudag_tui.views.latency import latency
 from qudag_tui.views.messages import messages
 from qudag_tui.views.overview import overview
@@ -158,3 +159,14 @@ def test_a_filter_and_an_order_are_told_above_the_table() -> None:
     bar, *_, last = [plain(line) for line in peers_table(state, Box(117, 9), UNICODE)]
     assert bar.startswith("2 of 5 peers  sorted by p95 ▼   /dir:in ")
     assert last.startswith("peer2")
+
+
+@pytest.mark.parametrize("width", [52, 78, 197])
+def test_the_figures_of_the_node_have_words_that_the_help_explains(width: int) -> None:
+    shown = "\n".join(plain(line) for line in connections(STATE, Box(width, 20), UNICODE))
+    explained = "\n".join(plain(line) for line in help_page({}, width, UNICODE))
+    for word in ("vertices", "queue", "processing", "propagation", "loop lag"):
+        assert word in shown
+        assert word in explained
+    assert "31.8 ms ±1.10 ms" in shown
+    assert "27 msgs 11.1 KiB" in shown
