@@ -4,10 +4,10 @@ Method. A real node process (`python -m qudag_node start`) has 1,000 TLS links o
 process with 1,000 identities; each link is pinged every 30 s from both ends, so that the node is idle. A
 third, this one, asks `stats` over the node's Unix socket with a blocking socket and reads the whole answer
 (about 300 KB); the time is from the call to the last byte, without decoding. *Back to back*: the next call
-follows at once. *Now and then*: one call each 300 ms, so that each answer is made anew (answers are shared
-for a quarter of a second). *Under load*: the other process sends duplicates of one signed vertex, each in a
-frame of its own, as many as the node takes of 50,000 a second; the rate that was reached is told. Beside each
-stands the same node with `--no-recording`, in the same run.
+follows at once. *Now and then*: one call each 1.7 s, so that each is the first since a tick. *Under load*:
+the other process sends duplicates of one signed vertex, each in a frame of its own, as many as the node takes
+of 50,000 a second; the rate that was reached is told. Beside each stands the same node with `--no-recording`,
+in the same run.
 Subscribers: 100 clients of one `stats` stream at 1 s on this side, read by one thread; CPU and resident
 memory of the node with them less without them, divided by 100.
 """
@@ -50,8 +50,8 @@ __all__ = ["rows"]
 
 _PEERS = 1000
 _QUERIES = 2000
-_APART_QUERIES = 100
-_APART_S = 0.3
+_APART_QUERIES = 30
+_APART_S = 1.7
 _LOAD_PER_S = 50_000
 _SUBSCRIBERS = 100
 _SUBSCRIBED_S = 10.0

@@ -15,7 +15,7 @@ from qudag_node.node.logs import LogRing
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.overlay import Overlay
 from qudag_node.peerid import PeerId, peer_id_of
-from qudag_node.rpc import SHARED_S, Document, RpcServer, TokenStore
+from qudag_node.rpc import Document, RpcServer, TokenStore
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.methods import Role
 from qudag_node.wire.rows import PeerRows
@@ -57,13 +57,13 @@ class NodeOffers:
 
     # Figures
 
-    def statistics(self, *, max_age_s: float = 0.0) -> Document:
-        """Return the statistics, not older than that."""
-        return self._figures.document(max_age_s=max_age_s)
+    def statistics(self, *, fresh: bool = False) -> Document:
+        """Return the statistics, as of now or as recent as is cheap."""
+        return self._figures.document(fresh=fresh)
 
     def forget_statistics(self) -> None:
         """Return none from before this moment any more."""
-        self._figures.forget_document()
+        self._figures.forget()
 
     def delta(self, before: Document, after: Document) -> Document:
         """Return what changed between two documents."""
@@ -94,7 +94,7 @@ class NodeOffers:
     def peer(self, name: str) -> Document:
         """Return everything of one peer."""
         peer_id = self._overlay.resolve(name)
-        rows = PeerRows.from_wire(self.statistics(max_age_s=SHARED_S)["peers"])
+        rows = PeerRows.from_wire(self.statistics()["peers"])
         index = rows.index_of(peer_id)
         handle = self._collector.registry.get(peer_id)
         if index is None or handle is None:

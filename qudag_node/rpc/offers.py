@@ -31,8 +31,8 @@ Document = Mapping[str, object]
 class OffersStatistics(Protocol):
     """Everything at one instant."""
 
-    def statistics(self, *, max_age_s: float = 0.0) -> Document:
-        """Return the statistics, not older than that; the maps in it are never changed afterwards."""
+    def statistics(self, *, fresh: bool = False) -> Document:
+        """Return the statistics, as of now or as recent as is cheap; its maps never change afterwards."""
         ...
 
     def forget_statistics(self) -> None:

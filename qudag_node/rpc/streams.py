@@ -11,10 +11,6 @@ from qudag_node.wire.framing import Notification, encode
 __all__ = ["EventStream", "LogStream", "StatisticsStream", "make_stream"]
 
 
-# Streams that are due in the same pass of the loop share one document.
-_SAME_TIME_S = 0.02
-
-
 class StatisticsStream:
     """``stats.full`` for who joins or was passed over, ``stats.delta`` for all others."""
 
@@ -27,7 +23,7 @@ class StatisticsStream:
 
     def advance(self) -> bytes:
         """Take the statistics of now and return what changed."""
-        before, after = self._document, self._node.statistics(max_age_s=_SAME_TIME_S)
+        before, after = self._document, self._node.statistics(fresh=True)
         self._document = after
         self._packed_full = None
         self._sequence += 1
@@ -40,7 +36,7 @@ class StatisticsStream:
     def full(self) -> bytes:
         """Return the statistics that the last delta led to; packed once, however many ask."""
         if self._document is None:
-            self._document = self._node.statistics(max_age_s=_SAME_TIME_S)
+            self._document = self._node.statistics(fresh=True)
         if self._packed_full is None:
             whole = {"stream": self._id, "seq": self._sequence, "document": self._document}
             self._packed_full = encode(Notification("stats.full", [whole]))

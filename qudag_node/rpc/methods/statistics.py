@@ -7,11 +7,7 @@ from qudag_node.rpc.offers import Document, OffersHistory, OffersStatistics
 from qudag_node.rpc.params import Params
 from qudag_node.wire.errors import ErrorCode, RpcError
 
-__all__ = ["SHARED_S", "history", "peers", "stats"]
-
-# Clients that ask at the same time share one answer, and one that floods us cannot make us count all day.
-# A call that changes something ends the sharing, so that who made it sees what it did.
-SHARED_S = 0.25
+__all__ = ["history", "peers", "stats"]
 
 _MAX_SERIES = 256
 _MAX_SECTIONS = 32
@@ -20,7 +16,7 @@ _MAX_SECTIONS = 32
 def stats(node: OffersStatistics, params: Params, _caller: Caller) -> Document:
     """Return the statistics, or some sections of them."""
     sections = params.texts("sections", most=_MAX_SECTIONS)
-    document = node.statistics(max_age_s=SHARED_S)
+    document = node.statistics()
     if sections is None:
         return document
     unknown = [section for section in sections if section not in document]
@@ -33,7 +29,7 @@ def stats(node: OffersStatistics, params: Params, _caller: Caller) -> Document:
 
 def peers(node: OffersStatistics, _params: Params, _caller: Caller) -> Document:
     """Return the table of peers alone."""
-    return {"peers": node.statistics(max_age_s=SHARED_S)["peers"]}
+    return {"peers": node.statistics()["peers"]}
 
 
 def history(node: OffersHistory, params: Params, _caller: Caller) -> Document:

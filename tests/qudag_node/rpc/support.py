@@ -35,7 +35,7 @@ class FixedNode:
         self.payload = b""
         self.submitted = asyncio.Event()
 
-    def statistics(self, *, max_age_s: float = 0.0) -> Document:
+    def statistics(self, *, fresh: bool = False) -> Document:
         self.tick += 1
         return {**self.document, "tick": self.tick, "payload": self.payload}
 
