@@ -7,7 +7,6 @@ import logging
 import platform
 import ssl
 import sys
-import time
 from collections.abc import Callable
 
 from qudag_node import __version__
@@ -16,6 +15,7 @@ from qudag_node.history import History
 from qudag_node.metrics import MetricsCollector, NetworkStatistics
 from qudag_node.metrics.statistics import NodeStatistics
 from qudag_node.monitors import StatsAggregator
+from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.overlay import Overlay
 from qudag_node.publish import Document, Translator
 
@@ -39,16 +39,20 @@ class Figures:
         ticks: How often was sampled.
     """
 
-    def __init__(self, config: NodeConfig, overlay: Overlay, collector: MetricsCollector) -> None:
+    def __init__(
+        self, config: NodeConfig, overlay: Overlay, collector: MetricsCollector, clock: Clock
+    ) -> None:
+        """Args: ``clock`` is the ``time`` module, outside tests."""
+        self._clock = clock
         self.history = _history(config.history, config.metrics)
         self.ticks = 0
-        self.started_mono_s = time.monotonic()
+        self.started_mono_s = self._clock.monotonic()
         self._config = config.metrics
         self._overlay = overlay
         self._aggregator = StatsAggregator(
             collector,
             started_mono_s=self.started_mono_s,
-            started_unix_s=time.time(),
+            started_unix_s=self._clock.time(),
             node=_node_statistics(config, overlay),
             interval_s=config.metrics.interval_s,
             retention_s=config.metrics.retention_s,
@@ -63,7 +67,7 @@ class Figures:
     @property
     def uptime_s(self) -> float:
         """Seconds since the node started."""
-        return time.monotonic() - self.started_mono_s
+        return self._clock.monotonic() - self.started_mono_s
 
     def now(self) -> NetworkStatistics:
         """Return everything: counts as of now, rates and peaks as of the last tick.
@@ -73,8 +77,10 @@ class Figures:
         if self._are_gauges_stale or self._has_few_links:
             self._overlay.update_gauges()
             self._are_gauges_stale = False
-        self._statistics = self._aggregator.aggregate(now_mono_s=time.monotonic(), now_unix_s=time.time())
-        self._statistics_mono_s = time.monotonic()
+        self._statistics = self._aggregator.aggregate(
+            now_mono_s=self._clock.monotonic(), now_unix_s=self._clock.time()
+        )
+        self._statistics_mono_s = self._clock.monotonic()
         self._document = None
         return self._statistics
 
@@ -100,7 +106,7 @@ class Figures:
         self._are_gauges_stale = True
         if self._config.tcp_info != "off" and self._config.recording:
             self._overlay.sample_tcp()
-        self._aggregator.tick(now_mono_s=time.monotonic(), now_unix_s=time.time())
+        self._aggregator.tick(now_mono_s=self._clock.monotonic(), now_unix_s=self._clock.time())
         self.history.append(self.now())
         self.ticks += 1
 
@@ -109,7 +115,7 @@ class Figures:
         return len(self._overlay.links()) <= _FEW_LINKS
 
     def _statistics_age_s(self) -> float:
-        return time.monotonic() - self._statistics_mono_s
+        return self._clock.monotonic() - self._statistics_mono_s
 
     def _accepted_age_s(self, *, fresh: bool) -> float:
         if fresh:
@@ -120,7 +126,7 @@ class Figures:
     async def run(self, on_tick: Callable[[], None]) -> None:
         """Tick at every interval, for ever; a tick that fails is logged, and the next one tried."""
         interval_s = self._config.interval_s
-        due = time.monotonic()
+        due = self._clock.monotonic()
         while True:
             try:
                 self.tick()
@@ -128,8 +134,8 @@ class Figures:
                 _log.exception("a sample could not be taken")
             on_tick()
             # A loop that was late does not make up for what it missed.
-            due = max(due + interval_s, time.monotonic() + interval_s / 2)
-            await asyncio.sleep(due - time.monotonic())
+            due = max(due + interval_s, self._clock.monotonic() + interval_s / 2)
+            await asyncio.sleep(due - self._clock.monotonic())
 
 
 def _history(history: HistoryConfig, metrics: MetricsConfig) -> History:

@@ -72,7 +72,7 @@ class Node:
         overlay = Overlay(config.overlay, self._local_node(identity), collector, time, events)
         parts.push_async_callback(overlay.stop)
         await overlay.start()
-        figures = Figures(config, overlay, collector)
+        figures = Figures(config, overlay, collector, time)
         tokens = TokenStore(directory)
         offers = NodeOffers(
             loaded=self._loaded,

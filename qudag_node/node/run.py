@@ -22,7 +22,7 @@ from qudag_node.node.logs import LOG_FILE, LogRing, configure_logging
 from qudag_node.node.node import Node
 from qudag_node.node.supervision import notify_systemd, watch_parent
 
-__all__ = ["run"]
+__all__ = ["error_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str], early: Sequence[int] =
     except OSError as exc:
         raise _local_failure(exc) from exc
     except BaseExceptionGroup as group:
-        raise _first_cause(group) from group
+        raise error_of(group) from group
     finally:
         logging.shutdown()
         directory.close()
@@ -121,7 +121,7 @@ def _allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _first_cause(group: BaseExceptionGroup[BaseException]) -> NodeError:
+def error_of(group: BaseExceptionGroup[BaseException]) -> NodeError:
     """Return the first error of ours, or of the system's, in a group; else one that points to the log."""
     leaves = tuple(_leaves(group))
     for leaf in leaves:

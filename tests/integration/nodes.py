@@ -70,9 +70,13 @@ class NodeProcess:
         return self.process.returncode, stderr
 
     def end(self) -> None:
-        """End it whatever state it is in."""
+        """End it whatever state it is in: in order if it can, so that what it ran is seen to be covered."""
         if self.process.poll() is None:
-            self.process.kill()
+            self.process.terminate()
+            try:
+                self.process.wait(START_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
         self.process.communicate(timeout=START_TIMEOUT_S)
 
 
