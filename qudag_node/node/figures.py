@@ -77,10 +77,9 @@ class Figures:
         if self._are_gauges_stale or self._has_few_links:
             self._overlay.update_gauges()
             self._are_gauges_stale = False
-        self._statistics = self._aggregator.aggregate(
-            now_mono_s=self._clock.monotonic(), now_unix_s=self._clock.time()
-        )
-        self._statistics_mono_s = self._clock.monotonic()
+        now_mono_s, now_unix_s = self._clock.monotonic(), self._clock.time()
+        self._statistics = self._aggregator.aggregate(now_mono_s=now_mono_s, now_unix_s=now_unix_s)
+        self._statistics_mono_s = now_mono_s
         self._document = None
         return self._statistics
 

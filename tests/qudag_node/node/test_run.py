@@ -10,8 +10,8 @@ from qudag_node.errors import DataDirectoryError, PortInUseError
 from qudag_node.node.run import error_of
 
 
-def group(*errors: Exception) -> BaseExceptionGroup[Exception]:
-    return BaseExceptionGroup("parts", [BaseExceptionGroup("inner", list(errors))])
+def group(*errors: Exception) -> ExceptionGroup[Exception]:
+    return ExceptionGroup("parts", [ExceptionGroup("inner", list(errors))])
 
 
 def test_an_error_of_ours_is_told_before_any_other() -> None:
