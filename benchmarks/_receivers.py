@@ -13,7 +13,7 @@ from random import Random
 
 from benchmarks._prometheus import PrometheusMetrics, PrometheusPeer
 from qudag_node.metrics import MetricsCollector, PeerHandle
-from qudag_node.overlay.frames import FRAME_NAMES, HEADER_BYTES, FrameDecoder
+from qudag_node.overlay.frames import HEADER_BYTES, FrameDecoder
 
 __all__ = ["Line", "Ours", "OursWithLatency", "Plain", "Prometheus", "PrometheusWithLatency"]
 
@@ -50,14 +50,13 @@ class Ours(Plain):
 
     def __init__(self, line: Line, collector: MetricsCollector, peer: PeerHandle) -> None:
         super().__init__(line)
-        self.collector, self.peer = collector, peer
-        self.received_keys = tuple(collector.received_key(name) for name in FRAME_NAMES)
+        self.collector, self.key, self.latency_key = collector, peer.key, peer.latency_key
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
         line, collector = self.line, self.collector
         latencies, frames = line.latencies, line.decoder.feed(data)
-        key, received_keys, log = self.peer.key, self.received_keys, collector.log
+        key, received_keys, log = self.key, collector.received_keys, collector.log
         for kind, payload in frames:
             size, _seconds = len(payload) + HEADER_BYTES, next(latencies)
             log(key + received_keys[kind] + size)
@@ -70,10 +69,10 @@ class OursWithLatency(Ours):
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
-        line, collector, peer = self.line, self.collector, self.peer
+        line, collector = self.line, self.collector
         latencies, frames = line.latencies, line.decoder.feed(data)
-        key, received_keys, log = peer.key, self.received_keys, collector.log
-        latency_key, log_series, log_value = peer.latency_key, collector.log_series, collector.log_value
+        key, received_keys, log = self.key, collector.received_keys, collector.log
+        latency_key, log_series, log_value = self.latency_key, collector.log_series, collector.log_value
         for kind, payload in frames:
             size, seconds = len(payload) + HEADER_BYTES, next(latencies)
             log(key + received_keys[kind] + size)

@@ -63,6 +63,9 @@ class MetricsCollector:
         log: Takes ``peer.key + sent_key(type) + size`` or the same with `received_key`, 0 ≤ size < 2^24.
         log_series: Takes `processing_key`, `type_latency_key` or a peer's ``latency_key``.
         log_value: Takes the seconds that belong to it.
+        sent_keys: All `sent_key`, in the order of ``message_types``. Share it rather than keep one for each
+            connection: with a thousand of them the processor's cache would hold none.
+        received_keys: The same for `received_key`.
         nobody: The peer to name while it is not known who the peer is.
         registry: The peers, their slots and labels.
         traffic: Messages and bytes. Like ``latencies`` it is exact after a `fold`.
@@ -100,8 +103,12 @@ class MetricsCollector:
         self.type_methods: dict[str, str] = {}
         numbers = range(types)
         self._numbers = self._by_type(numbers)
-        self._sent_keys = self._by_type(self.traffic.cell_key(SENT, number) for number in numbers)
-        self._received_keys = self._by_type(self.traffic.cell_key(RECEIVED, number) for number in numbers)
+        self.sent_keys = tuple(self.traffic.cell_key(SENT, number) for number in numbers)
+        self.received_keys = tuple(self.traffic.cell_key(RECEIVED, number) for number in numbers)
+        self._sent_keys, self._received_keys = (
+            self._by_type(self.sent_keys),
+            self._by_type(self.received_keys),
+        )
         self._processing_keys = self._by_type(float(self.series.processing(number)) for number in numbers)
         self._type_latency_keys = self._by_type(float(self.series.type_latency(number)) for number in numbers)
         self._counted = [number for number in numbers if self.message_types[number] != TEST_TYPE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ class ConnectionCounters:
         self.reconnects = np.zeros(capacity, np.uint32)
         self._opened_mono_s = np.full(capacity, np.nan)
         self._was_connected = np.zeros(capacity, np.bool_)
-        self._direction_by_slot: dict[int, Direction] = {}
+        self._is_incoming = np.zeros(capacity, np.bool_)
         self._active: dict[Direction, int] = {"in": 0, "out": 0}
         self._total = 0
         self._closed = 0
@@ -50,8 +51,9 @@ class ConnectionCounters:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        arrays = (self.connected_unix_s, self.reconnects, self._opened_mono_s, self._was_connected)
-        return sum(array.nbytes for array in arrays) + self._durations.counts.nbytes
+        flags = self._was_connected.nbytes + self._is_incoming.nbytes
+        times = self.connected_unix_s.nbytes + self._opened_mono_s.nbytes
+        return flags + times + self.reconnects.nbytes + self._durations.counts.nbytes
 
     def grow(self, capacity: int) -> None:
         """Make room for slots 0 to ``capacity`` - 1."""
@@ -59,6 +61,7 @@ class ConnectionCounters:
         self.reconnects = grown(self.reconnects, capacity)
         self._opened_mono_s = grown(self._opened_mono_s, capacity, np.nan)
         self._was_connected = grown(self._was_connected, capacity)
+        self._is_incoming = grown(self._is_incoming, capacity)
 
     def clear(self, slot: int) -> None:
         """Make the slot as new; its link must have been closed."""
@@ -68,7 +71,7 @@ class ConnectionCounters:
 
     def is_open(self, slot: int) -> bool:
         """Whether the slot's peer has a link."""
-        return slot in self._direction_by_slot
+        return not math.isnan(self._opened_mono_s[slot])
 
     def opened(self, slot: int, direction: Direction, *, now_mono_s: float, now_unix_s: float) -> None:
         """Count a link that stands."""
@@ -78,7 +81,7 @@ class ConnectionCounters:
             self._closed += 1  # beyond the limit of peers nobody could tell such links apart later
             return
         self._active[direction] += 1
-        self._direction_by_slot[slot] = direction
+        self._is_incoming[slot] = direction == "in"
         self.reconnects[slot] += self._was_connected[slot]
         self._was_connected[slot] = True
         self._opened_mono_s[slot] = now_mono_s
@@ -86,10 +89,9 @@ class ConnectionCounters:
 
     def closed(self, slot: int, *, now_mono_s: float, cause: str | None = None) -> None:
         """Count a link's end, an error if it has a cause. Without a link nothing happens."""
-        direction = self._direction_by_slot.pop(slot, None)
-        if direction is None:
+        if not self.is_open(slot):
             return
-        self._active[direction] -= 1
+        self._active["in" if self._is_incoming[slot] else "out"] -= 1
         self._closed += 1
         self._durations.record(int(max(now_mono_s - self._opened_mono_s[slot], 0) * _NS_PER_S))
         self.connected_unix_s[slot] = self._opened_mono_s[slot] = np.nan

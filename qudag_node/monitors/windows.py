@@ -30,11 +30,11 @@ SPANS_S = (1.0, 10.0, 60.0)
 class _Ticks:
     """When the rows of a ring were written; the newest is the last."""
 
-    def __init__(self, *, longest_s: float, interval_s: float) -> None:
+    def __init__(self, *, longest_s: float, interval_s: float, density: int = 1) -> None:
         if interval_s <= 0:
             raise ValueError(f"an interval of {interval_s} s is not positive")
-        # One row for now, one for then, one because ticks are late; twice as many if they come too often.
-        self.rows = 2 * math.ceil(longest_s / interval_s) + 3
+        # One row more for then, and two because ticks come early and late.
+        self.rows = density * math.ceil(longest_s / interval_s) + 3
         self.times_s: deque[float] = deque(maxlen=self.rows)
         self._slack_s = interval_s / 2
 
@@ -56,7 +56,8 @@ class CounterWindow:
     """
 
     def __init__(self, *, longest_s: float = SPANS_S[-1], interval_s: float = 1.0) -> None:
-        self._ticks = _Ticks(longest_s=longest_s, interval_s=interval_s)
+        # Rows are small here: twice as many, for ticks that come too often.
+        self._ticks = _Ticks(longest_s=longest_s, interval_s=interval_s, density=2)
         self._rows: deque[npt.NDArray[np.int64]] = deque(maxlen=self._ticks.rows)
 
     def __len__(self) -> int:

@@ -118,7 +118,7 @@ class Link(asyncio.BufferedProtocol):
         self._clock = clock
         self._owner = settings.owner
         self._collector = collector
-        self._received_key = tuple(collector.received_key(name) for name in FRAME_NAMES)
+        self._received_key = collector.received_keys
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._tls = TlsChannel(settings.server_tls if is_server else settings.client_tls, is_server=is_server)

@@ -64,7 +64,7 @@ class Outlet:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._peer = collector.nobody
-        self._sent_key = tuple(collector.sent_key(name) for name in FRAME_NAMES)
+        self._sent_key = collector.sent_keys
         self._transport: asyncio.Transport | None = None
         self._flush_is_due = False
         self._unsettled: list[Queued] = []

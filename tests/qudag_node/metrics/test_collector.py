@@ -141,7 +141,7 @@ class CollectorMachine(RuleBasedStateMachine):
 
 
 TestCollectorAgainstAModel = CollectorMachine.TestCase
-TestCollectorAgainstAModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCollectorAgainstAModel.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
 
 @given(st.integers(1, 3 * FOLD_AT))
