@@ -50,7 +50,7 @@ class Ours(Plain):
 
     def __init__(self, line: Line, collector: MetricsCollector, peer: PeerHandle) -> None:
         super().__init__(line)
-        self.collector, self.key, self.latency_key = collector, peer.key, peer.latency_key
+        self.collector, self.key = collector, peer.key
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
@@ -72,11 +72,11 @@ class OursWithLatency(Ours):
         line, collector = self.line, self.collector
         latencies, frames = line.latencies, line.decoder.feed(data)
         key, received_keys, log = self.key, collector.received_keys, collector.log
-        latency_key, log_series, log_value = self.latency_key, collector.log_series, collector.log_value
+        log_series, log_value = collector.log_series, collector.log_value
         for kind, payload in frames:
             size, seconds = len(payload) + HEADER_BYTES, next(latencies)
             log(key + received_keys[kind] + size)
-            log_series(latency_key)
+            log_series(key)
             log_value(seconds)
         line.messages += len(frames)
         collector.fold_if_due()

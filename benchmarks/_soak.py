@@ -64,7 +64,7 @@ class Soak:
     Attributes:
         plain_s: A message without any metrics.
         added: What each kind adds to it.
-        tick_s: One tick of ours: sampling TCP_INFO, windows, aggregating, history. The median.
+        tick_s: One tick of ours: a latency of each peer, TCP_INFO, windows, aggregating, history. The median.
     """
 
     plain_s: float
@@ -188,14 +188,18 @@ class _Receiver:
         return sum(line.messages for line in self._lines)
 
     def _tick_s(self) -> float:
-        """Do what a node does once a second, every peer having changed, and return its CPU time."""
+        """Do what a node does once a second for its metrics, and return its CPU time.
+
+        Every peer has had a message, whose cost is counted elsewhere, and is probed: one latency each.
+        """
         collector = self._ticked.collector
         for peer in self._ticked.peers:
             collector.record_message_received(peer, "data", 300)
-            collector.record_latency(peer, 0.01, method="link-ping")
         collector.fold()
         now = {"now_mono_s": time.monotonic(), "now_unix_s": time.time()}
         began_s = time.thread_time()
+        for peer in self._ticked.peers:
+            collector.record_latency(peer, 0.01, method="link-ping")
         for line, peer in self._turns.next_of(list(zip(self._lines, self._ticked.peers, strict=True))):
             info = tcp_info(line.transport.get_extra_info("socket"))
             if info is not None:

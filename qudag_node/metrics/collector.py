@@ -61,7 +61,7 @@ class MetricsCollector:
 
     Attributes:
         log: Takes ``peer.key + sent_key(type) + size`` or the same with `received_key`, 0 ≤ size < 2^24.
-        log_series: Takes `processing_key`, `type_latency_key` or a peer's ``latency_key``.
+        log_series: Takes `processing_key`, `type_latency_key` or a peer's ``key``.
         log_value: Takes the seconds that belong to it.
         sent_keys: All `sent_key`, in the order of ``message_types``. Share it rather than keep one for each
             connection: with a thousand of them the processor's cache would hold none.
@@ -92,7 +92,7 @@ class MetricsCollector:
         self.registry = PeerRegistry(max_peers)
         self.series = NodeSeries(types)
         self.traffic = TrafficRecorder(types, self.registry.capacity)
-        self.latencies = LatencyRecorder(self.series.count, self.registry.capacity)
+        self.latencies = LatencyRecorder(self.series.count, self.registry.capacity, self.traffic.slot_key(1))
         self._traffic_log, self._latency_log = self.traffic.events, self.latencies.events
         self.connections = ConnectionCounters(self.registry.capacity)
         self.tallies = PeerTallies(self.registry.capacity)
@@ -109,8 +109,10 @@ class MetricsCollector:
             self._by_type(self.sent_keys),
             self._by_type(self.received_keys),
         )
-        self._processing_keys = self._by_type(float(self.series.processing(number)) for number in numbers)
-        self._type_latency_keys = self._by_type(float(self.series.type_latency(number)) for number in numbers)
+        self._processing_keys = self._by_type(self._key(self.series.processing(number)) for number in numbers)
+        self._type_latency_keys = self._by_type(
+            self._key(self.series.type_latency(number)) for number in numbers
+        )
         self._counted = [number for number in numbers if self.message_types[number] != TEST_TYPE]
         discard: Callable[[float], None] = deque[float](maxlen=0).append
         self.log = self.traffic.log if recording else discard
@@ -226,7 +228,7 @@ class MetricsCollector:
         """
         if method != peer.rtt_method:
             peer.set_rtt_method(method)
-        self._record_value(peer.latency_key, seconds)
+        self._record_value(peer.key, seconds)
 
     def record_type_latency(self, message_type: str, seconds: float, *, method: str) -> None:
         """Record a latency of a message type: request to reply, or queue to kernel; ``method`` says which."""
@@ -235,7 +237,7 @@ class MetricsCollector:
 
     def record_routing_latency(self, seconds: float) -> None:
         """Record the end-to-end round-trip time of a routed probe."""
-        self._record_value(self.series.routing, seconds)
+        self._record_value(self._key(self.series.routing), seconds)
 
     def record_propagation(self, seconds: float, *, error_bound_s: float) -> None:
         """Record how long a vertex took from its origin, and the interval in which the truth lies.
@@ -248,13 +250,13 @@ class MetricsCollector:
         """
         if not error_bound_s >= 0:
             raise ValueError(f"an error bound of {error_bound_s} s is not one")
-        self._record_value(self.series.propagation, max(seconds, 0.0))
-        self._record_value(self.series.propagation_least, max(seconds - error_bound_s, 0.0))
-        self._record_value(self.series.propagation_most, max(seconds + error_bound_s, 0.0))
+        self._record_value(self._key(self.series.propagation), max(seconds, 0.0))
+        self._record_value(self._key(self.series.propagation_least), max(seconds - error_bound_s, 0.0))
+        self._record_value(self._key(self.series.propagation_most), max(seconds + error_bound_s, 0.0))
 
     def record_loop_lag(self, seconds: float) -> None:
         """Record how late the event loop ran something."""
-        self._record_value(self.series.loop_lag, seconds)
+        self._record_value(self._key(self.series.loop_lag), seconds)
 
     # Peers and connections.
 
@@ -392,7 +394,9 @@ class MetricsCollector:
 
     def _give_keys(self, peer: PeerHandle) -> None:
         peer.key = self.traffic.slot_key(peer.slot)
-        peer.latency_key = float(self.series.count + peer.slot)
+
+    def _key(self, series: int) -> float:
+        return self.latencies.series_key(series)
 
     def _record_value(self, series: float, seconds: float) -> None:
         if not seconds >= 0:

@@ -28,8 +28,7 @@ class PeerHandle:
     """One peer, for recording. The gauges are plain attributes, set by whoever owns the queue.
 
     Attributes:
-        key: Its part of a traffic key, see `MetricsCollector.log`.
-        latency_key: Its key for a round-trip time, see `MetricsCollector.log_series`.
+        key: Its part of a traffic key, and the key of its round-trip times; see `MetricsCollector.log`.
         queue_messages: Messages that wait to be sent to it.
         queue_bytes: Their bytes.
         unconfirmed_messages: Messages sent on links to it and not confirmed received.
@@ -41,7 +40,6 @@ class PeerHandle:
         "_registry",
         "id",
         "key",
-        "latency_key",
         "queue_bytes",
         "queue_messages",
         "rtt_method",
@@ -54,7 +52,6 @@ class PeerHandle:
         self.id = peer_id
         self.slot = slot
         self.key = 0.0
-        self.latency_key = 0.0
         self.queue_messages = 0
         self.queue_bytes = 0
         self.unconfirmed_messages = 0

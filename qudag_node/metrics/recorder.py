@@ -10,8 +10,8 @@ a list of floats becomes an array in 6 ns each (`struct`), a list of integers in
     | (peer slot · 2 + direction) · types + type | size in bytes        |
     +--------------------------------------------+----------------------+
 
-The upper part is the place of the counter itself. A latency is two events: the number of its series, and the
-seconds. Series below the first peer are the node's own, the others belong to the peer slots.
+The upper part is the place of the counter itself. A latency is two events, the key of its series and the
+seconds. A peer's series has the peer's key with no type and no size added; the node's own have negative keys.
 
 A fold costs 30 ns an event and, when numpy's code has left the processor's cache, a quarter of a millisecond
 besides; so it is due only at 16,384 events, and whenever somebody reads. It works in slices of 8,192.
@@ -162,17 +162,18 @@ class LatencyRecorder:
     """Seconds by series: histograms of the node's own series over a window, and a ring for every peer.
 
     Args:
-        series: How many series the node has of its own; a peer's series is its slot plus this number.
+        series: How many series the node has of its own.
         capacity: Peer slots to begin with.
+        slot_key: The key of slot 1; that of slot n is n times as much.
 
     Attributes:
         events: Series that were logged and not folded yet.
-        log_series: Appends the series of a value.
+        log_series: Appends the key of a value's series.
         log_value: Appends the value, in seconds, right after.
         rejected: Values that were negative or not a number, and left out.
     """
 
-    def __init__(self, series: int, capacity: int) -> None:
+    def __init__(self, series: int, capacity: int, slot_key: float) -> None:
         self.events: list[float] = []
         self._value_log: list[float] = []
         self.log_series: Callable[[float], None] = self.events.append
@@ -181,6 +182,7 @@ class LatencyRecorder:
         self.rejected = 0
         self._own = series
         self._all_peers = series
+        self._slot_key = slot_key
         self.rings = LatencyRings(capacity)
         #: One row for each own series, and a last one for all peers together.
         self.window = RollingHistograms(series + 1)
@@ -190,6 +192,10 @@ class LatencyRecorder:
     def nbytes(self) -> int:
         """Memory held, the logs at their usual largest included."""
         return self.rings.nbytes + self.window.nbytes + self.counts.nbytes + FOLD_AT * (8 + 32)
+
+    def series_key(self, series: int) -> float:
+        """Return the key of one of the node's own series."""
+        return (series - self._own) * self._slot_key
 
     def grow(self, capacity: int) -> None:
         """Make room for slots 0 to ``capacity`` - 1."""
@@ -204,12 +210,13 @@ class LatencyRecorder:
         while self.events:
             self._fold_slice(_take(self.events), _take(self._value_log))
 
-    def _fold_slice(self, series: Float64s, seconds: Float64s) -> None:
+    def _fold_slice(self, keys: Float64s, seconds: Float64s) -> None:
         self.recorded += len(seconds)
         valid = seconds >= 0
         if not valid.all():
             self.rejected += len(seconds) - int(valid.sum())
-            series, seconds = series[valid], seconds[valid]
+            keys, seconds = keys[valid], seconds[valid]
+        series = keys / self._slot_key + self._own  # the node's own first, then the slots
         # Sorting 16-bit numbers is a radix sort (4 ns each, and stable: the order of time is kept).
         few = len(self.rings.count) + self._own < 1 << 16
         order = np.argsort(series.astype(np.uint16 if few else np.uint32), kind="stable")

@@ -170,12 +170,10 @@ class LatencyTracker:
         return replace(times, error_bound_s=bound_s) if bound_s <= times.p50 else None
 
     def _by_type(self) -> dict[str, Summary]:
-        methods = self._collector.type_methods
+        methods, series = self._collector.type_methods, self._collector.series
         summaries = {
-            name: self._collector.summary(
-                int(self._collector.type_latency_key(name)), method=methods.get(name)
-            )
-            for name in self._collector.message_types
+            name: self._collector.summary(series.type_latency(number), method=methods.get(name))
+            for number, name in enumerate(self._collector.message_types)
             if name != TEST_TYPE
         }
         return {name: summary for name, summary in summaries.items() if summary.samples}

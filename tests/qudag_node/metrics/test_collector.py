@@ -277,7 +277,7 @@ def test_an_impossible_time_is_refused(seconds: float) -> None:
 def test_an_impossible_time_in_the_log_is_left_out_and_counted() -> None:
     collector, (peer, *_) = collector_of_three()
     for seconds in (0.5, -1.0, math.nan, math.inf):
-        collector.log_series(peer.latency_key)
+        collector.log_series(peer.key)
         collector.log_value(seconds)
     assert collector.summary(collector.series.links).samples == 2
     assert collector.latencies.rejected == 2

@@ -52,7 +52,7 @@ def test_figures_of_every_peer_are_those_of_its_newest_samples(
     samples: dict[int, list[float]] = {}
     for first in range(0, len(events), batch):
         for peer, seconds in events[first : first + batch]:
-            collector.log_series(peers[peer].latency_key)
+            collector.log_series(peers[peer].key)
             collector.log_value(seconds)
             samples.setdefault(peers[peer].slot, []).append(seconds)
         collector.fold()
@@ -68,7 +68,7 @@ def test_one_peer_with_many_samples_in_one_fold(count: int) -> None:
     peer = collector.open_peer("a")
     samples = [float(np.float32(math.sin(number) ** 2)) for number in range(count)]
     for seconds in samples:
-        collector.log_series(peer.latency_key)
+        collector.log_series(peer.key)
         collector.log_value(seconds)
     collector.fold()
     collector.latencies.rings.refresh()
@@ -95,10 +95,10 @@ def test_a_slot_without_samples_has_no_figures() -> None:
 
 
 def test_more_than_65536_series_are_kept_apart_too() -> None:
-    recorder = LatencyRecorder(series=10, capacity=70_000)
+    recorder = LatencyRecorder(series=10, capacity=70_000, slot_key=2.0**24)
     slots = [0, 1, 65_535, 65_536, 69_999]
     for slot in slots:
-        recorder.log_series(10.0 + slot)
+        recorder.log_series(slot * 2.0**24)
         recorder.log_value(slot / 1000)
     recorder.fold()
     recorder.rings.refresh()
