@@ -1,7 +1,7 @@
 """The receive path of a link, five times: with no metrics, with ours, and with prometheus_client's.
 
 All cut frames with the node's own decoder, look at each frame's size, and take a latency from a list. What
-they do besides is the only difference.
+they do besides is the only difference. All time themselves from the bytes to the last frame.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from itertools import cycle
 from random import Random
+from time import perf_counter_ns
 
 from benchmarks._prometheus import PrometheusMetrics, PrometheusPeer
 from qudag_node.metrics import MetricsCollector, PeerHandle
@@ -27,48 +28,61 @@ class Line:
         self.transport = transport
         self.decoder = FrameDecoder()
         self.latencies: Iterator[float] = cycle(_LATENCIES_S)
-        self.messages = 0
 
 
 class Plain(asyncio.Protocol):
-    """Records nothing."""
+    """Records nothing.
 
-    def __init__(self, line: Line) -> None:
+    Attributes:
+        reads: For each read how long it took, in nanoseconds, and how many frames it completed; shared by all
+            connections of a kind.
+    """
+
+    def __init__(self, line: Line, reads: list[tuple[int, int]]) -> None:
         self.line = line
+        self.reads = reads
 
     def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+        """Time a read."""
+        began_ns = perf_counter_ns()
+        frames = self.take(data)
+        self.reads.append((perf_counter_ns() - began_ns, frames))
+
+    def take(self, data: bytes) -> int:
+        """Take what was read, and return how many frames it completed."""
         line = self.line
         latencies, frames = line.latencies, line.decoder.feed(data)
         for _kind, payload in frames:
             _size, _seconds = len(payload) + HEADER_BYTES, next(latencies)
-        line.messages += len(frames)
+        return len(frames)
 
 
 class Ours(Plain):
     """Records messages as a link does."""
 
-    def __init__(self, line: Line, collector: MetricsCollector, peer: PeerHandle) -> None:
-        super().__init__(line)
+    def __init__(
+        self, line: Line, reads: list[tuple[int, int]], collector: MetricsCollector, peer: PeerHandle
+    ) -> None:
+        super().__init__(line, reads)
         self.collector, self.key = collector, peer.key
 
-    def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+    def take(self, data: bytes) -> int:
+        """Take what was read, and return how many frames it completed."""
         line, collector = self.line, self.collector
         latencies, frames = line.latencies, line.decoder.feed(data)
         key, received_keys, log = self.key, collector.received_keys, collector.log
         for kind, payload in frames:
             size, _seconds = len(payload) + HEADER_BYTES, next(latencies)
             log(key + received_keys[kind] + size)
-        line.messages += len(frames)
         collector.fold_if_due()
+        return len(frames)
 
 
 class OursWithLatency(Ours):
     """Records a latency of each message too."""
 
-    def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+    def take(self, data: bytes) -> int:
+        """Take what was read, and return how many frames it completed."""
         line, collector = self.line, self.collector
         latencies, frames = line.latencies, line.decoder.feed(data)
         key, received_keys, log = self.key, collector.received_keys, collector.log
@@ -78,19 +92,21 @@ class OursWithLatency(Ours):
             log(key + received_keys[kind] + size)
             log_series(key)
             log_value(seconds)
-        line.messages += len(frames)
         collector.fold_if_due()
+        return len(frames)
 
 
 class Prometheus(Plain):
     """Counts by type and by peer, and observes the size, with prometheus_client."""
 
-    def __init__(self, line: Line, metrics: PrometheusMetrics, peer: PrometheusPeer) -> None:
-        super().__init__(line)
+    def __init__(
+        self, line: Line, reads: list[tuple[int, int]], metrics: PrometheusMetrics, peer: PrometheusPeer
+    ) -> None:
+        super().__init__(line, reads)
         self.metrics, self.peer = metrics, peer
 
-    def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+    def take(self, data: bytes) -> int:
+        """Take what was read, and return how many frames it completed."""
         line, metrics, peer = self.line, self.metrics, self.peer
         latencies, frames = line.latencies, line.decoder.feed(data)
         for kind, payload in frames:
@@ -100,14 +116,14 @@ class Prometheus(Plain):
             metrics.sizes[kind].observe(size)
             peer.received.inc()
             peer.received_bytes.inc(size)
-        line.messages += len(frames)
+        return len(frames)
 
 
 class PrometheusWithLatency(Prometheus):
     """Observes a latency of each message too, by peer."""
 
-    def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+    def take(self, data: bytes) -> int:
+        """Take what was read, and return how many frames it completed."""
         line, metrics, peer = self.line, self.metrics, self.peer
         latencies, frames = line.latencies, line.decoder.feed(data)
         for kind, payload in frames:
@@ -118,4 +134,4 @@ class PrometheusWithLatency(Prometheus):
             peer.received.inc()
             peer.received_bytes.inc(size)
             peer.latency.observe(seconds)
-        line.messages += len(frames)
+        return len(frames)

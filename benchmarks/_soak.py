@@ -1,12 +1,12 @@
 """A live receiver on which the kinds of metrics take turns, slice by slice.
 
-One asyncio process with a thousand real TCP connections; a sender in a process of its own keeps a steady
-rate. Every tenth of a second another kind of metrics takes over all connections, in an order that is shuffled
-anew each round, so that drifts of the machine's speed fall on all alike. What a kind costs is its CPU time
-(``time.process_time``) per message less the plain receiver's of the same round: the median over the rounds,
-since on a shared machine a few are spoilt. Our folds, which happen only now and then, are taken out of the
-slices and added as what they are: their own CPU time, as the collector measures it, per message recorded.
-Every tenth slice is followed by a tick of ours, timed by itself with ``time.thread_time``.
+One asyncio process with real TCP connections; a sender in a process of its own keeps a steady rate. Every
+tenth of a second another kind of metrics takes over all connections, in an order that is shuffled anew each
+round, so that drifts of the machine's speed fall on all alike. Every read is timed from the bytes to the last
+frame. What a kind costs is its median per frame less the plain receiver's: medians, because now and then
+another process takes the processor, or a fold falls due. The folds are added as what they are, their own CPU
+time per message recorded, as the collector measures it. Every tenth slice is followed by a tick of ours,
+timed by itself in CPU time.
 """
 
 from __future__ import annotations
@@ -39,16 +39,14 @@ _CONNECT_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """CPU time that one kind of metrics adds to a message.
+    """Time that one kind of metrics adds to a message.
 
     Attributes:
-        record_s: Where the message is received; the median over the rounds.
-        error_s: Standard error of that.
-        fold_s: In folds, for each message.
+        record_s: Where the message is received.
+        fold_s: In folds.
     """
 
     record_s: float
-    error_s: float
     fold_s: float = 0.0
 
     @property
@@ -59,10 +57,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soak:
-    """What was measured, in CPU time.
+    """What was measured.
 
     Attributes:
-        plain_s: A message without any metrics.
+        plain_s: A message without any metrics, from the bytes to the frame.
         added: What each kind adds to it.
         tick_s: One tick of ours: a latency of each peer, TCP_INFO, windows, aggregating, history. The median.
     """
@@ -86,8 +84,7 @@ class _Kind:
         self.prometheus = PrometheusMetrics()
         self.protocols: list[Plain] = []
         self.peers: list[PeerHandle] = []
-        self.per_message_s: list[float] = []
-        self.messages = 0
+        self.reads: list[tuple[int, int]] = []
 
     def open(self, line: Line) -> None:
         """Make the protocol that reads a line when it is this kind's turn."""
@@ -96,21 +93,24 @@ class _Kind:
             peer.set_labels(PeerLabels(name=peer.id, address="127.0.0.1:9000", agent="bench", hops=1))
             self.collector.connection_opened(peer, "in", now_mono_s=0.0, now_unix_s=0.0)
             self.peers.append(peer)
-            self.protocols.append(self.kind(line, self.collector, peer))
+            self.protocols.append(self.kind(line, self.reads, self.collector, peer))
         elif issubclass(self.kind, Prometheus):
             children = PrometheusPeer(self.prometheus, f"peer{len(self.protocols)}")
-            self.protocols.append(self.kind(line, self.prometheus, children))
+            self.protocols.append(self.kind(line, self.reads, self.prometheus, children))
         else:
-            self.protocols.append(self.kind(line))
+            self.protocols.append(self.kind(line, self.reads))
+
+    def per_message_s(self) -> float:
+        """Return the median time of a message."""
+        return statistics.median(ns / frames for ns, frames in self.reads if frames) * 1e-9
 
     def cost(self, plain: _Kind) -> Cost:
         """Return what this kind adds to the plain receiver."""
-        added_s = [ours - base for ours, base in zip(self.per_message_s, plain.per_message_s, strict=True)]
-        quartiles = statistics.quantiles(added_s)
-        # The standard error of a median, from the quartiles: 1.253 · (IQR / 1.349) / √n.
-        error_s = 1.253 * (quartiles[2] - quartiles[0]) / 1.349 / len(added_s) ** 0.5
-        fold_s = self.collector.cost.measured_s / max(self.messages, 1)
-        return Cost(record_s=statistics.median(added_s), error_s=error_s, fold_s=fold_s)
+        messages = sum(frames for _, frames in self.reads)
+        return Cost(
+            record_s=self.per_message_s() - plain.per_message_s(),
+            fold_s=self.collector.cost.measured_s / messages,
+        )
 
 
 class _Receiver:
@@ -140,6 +140,7 @@ class _Receiver:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 await self._all_stand.wait()
             await asyncio.sleep(_WARM_UP_S)
+            self._plain.reads.clear()
             await self._take_turns(rounds)
         finally:
             sender.kill()
@@ -148,7 +149,7 @@ class _Receiver:
                 line.transport.abort()
             server.close()
         return Soak(
-            plain_s=statistics.median(self._plain.per_message_s),
+            plain_s=self._plain.per_message_s(),
             added={kind.kind: kind.cost(self._plain) for kind in self._kinds[1:]},
             tick_s=statistics.median(self._ticks_s),
         )
@@ -176,16 +177,7 @@ class _Receiver:
         """Let one kind receive for a while."""
         for line, protocol in zip(self._lines, kind.protocols, strict=True):
             line.transport.set_protocol(protocol)
-        messages, folded_s = self._messages(), kind.collector.cost.measured_s
-        began_s = time.process_time()
         await asyncio.sleep(_SLICE_S)
-        spent_s = time.process_time() - began_s - (kind.collector.cost.measured_s - folded_s)
-        messages = self._messages() - messages
-        kind.messages += messages
-        kind.per_message_s.append(spent_s / max(messages, 1))
-
-    def _messages(self) -> int:
-        return sum(line.messages for line in self._lines)
 
     def _tick_s(self) -> float:
         """Do what a node does once a second for its metrics, and return its CPU time.
