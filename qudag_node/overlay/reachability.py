@@ -45,7 +45,7 @@ class Reachability:
 
     __slots__ = ("_capacity", "_hold_s", "_lost", "_missing_since_mono_s", "_present")
 
-    def __init__(self, *, hold_s: float = 0.25, capacity: int = 4096) -> None:
+    def __init__(self, *, hold_s: float = 1.0, capacity: int = 4096) -> None:
         self._hold_s = hold_s
         self._capacity = capacity
         self._present: set[bytes] = set()

@@ -356,16 +356,28 @@ ENDS = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ENDS)
 def test_however_the_demo_ends_nothing_is_left(how: str, tmp_path: Path) -> None:
-    marked = {"QUDAG_TEST_DEMO": str(tmp_path), "TMPDIR": str(tmp_path)}
+    temporary, runtime = tmp_path / "tmp", tmp_path / "run"
+    temporary.mkdir()
+    runtime.mkdir(0o700)
+    marked = {
+        "QUDAG_TEST_DEMO": str(tmp_path),
+        "TMPDIR": str(temporary),
+        "XDG_RUNTIME_DIR": str(runtime),
+    }
     with on_terminal(*TOP, "--demo", environ=marked) as top:
         top.wait_for(lambda text: "● live" in text and "peer5" in text and "4 of" in text, 90)
         assert len(lab_processes(tmp_path)) >= 7
         ENDS[how](top)
-        top.process.wait(30)
-        wait_until(lambda: not lab_processes(tmp_path), 30)
-        wait_until(lambda: not list(tmp_path.iterdir()), 30)
+        if how == "lost terminal":
+            top.process.wait(60)
+        else:
+            top.wait(60)
+        wait_until(lambda: not lab_processes(tmp_path), 60)
+        wait_until(lambda: not list(temporary.iterdir()), 60)
+        wait_until(lambda: all(path.is_dir() for path in runtime.rglob("*")), 60)
 
 
 def test_a_demo_that_is_interrupted_while_it_starts_leaves_nothing(tmp_path: Path) -> None:

@@ -162,8 +162,7 @@ async def test_a_node_that_stops_has_left_and_is_no_partition() -> None:
         await linked(*line_of(nodes))
         await until(lambda: reaches(nodes))
         await c.overlay.stop()
-        await until(lambda: bool(subjects(a, EventKind.LEFT)))
-        assert subjects(a, EventKind.LEFT) == subjects(b, EventKind.LEFT) == ["c"]
+        await until(lambda: subjects(a, EventKind.LEFT) == subjects(b, EventKind.LEFT) == ["c"])
         assert subjects(a, EventKind.PARTITION) == subjects(b, EventKind.PARTITION) == []
 
 

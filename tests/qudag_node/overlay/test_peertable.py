@@ -55,8 +55,8 @@ def test_our_operators_alias_counts_before_a_strangers_name(table: PeerTable) ->
 
 
 @pytest.mark.parametrize("text", ["", "nobody", "12D3KooW", "12D3Koo", IDS[6], "192.0.2.9"])
-def test_what_fits_nobody_is_an_error_that_says_what_to_run(table: PeerTable, text: str) -> None:
-    with pytest.raises(NotFoundError, match="qudag peer list"):
+def test_what_fits_nobody_is_an_error_that_says_so(table: PeerTable, text: str) -> None:
+    with pytest.raises(NotFoundError, match="no peer is known as"):
         table.resolve(text)
 
 
