@@ -41,9 +41,3 @@ def test_nothing_under_the_monitor_imports_numpy() -> None:
         text = path.read_text(encoding="utf-8")
         assert "import numpy" not in text, path
         assert "from numpy" not in text, path
-
-
-def test_the_product_reaches_for_nothing_outside_the_repository() -> None:
-    for package in ("qudag_node", "qudag_tui"):
-        for path in (REPO / package).rglob("*.py"):
-            assert "../shared" not in path.read_text(encoding="utf-8"), path
