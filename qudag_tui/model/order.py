@@ -46,15 +46,22 @@ def worst_first(peers: Peers, count: int) -> Sequence[int]:
     """Return the ``count`` worst neighbours: the most unanswered or sent again, then by p95, then by name."""
     loss, p95 = peers.numbers("loss_ratio"), peers.numbers("rtt_p95_s")
     resent = peers.numbers("tcp_retransmit_ratio")
-    # A comparison with NaN is false, so what is not known is not bad.
-    badness = {
-        row: (
-            max(loss[row] if loss[row] > 0 else 0.0, resent[row] if resent[row] > WARN_RATIO else 0.0),
-            p95[row] if p95[row] > 0 else 0.0,
-        )
-        for row in peers.neighbours
-    }
-    return nlargest(count, badness, key=badness.__getitem__)
+
+    def badness(row: int) -> tuple[float, float]:
+        # A comparison with NaN is false: what is not known is not bad.
+        again = resent[row] if resent[row] > WARN_RATIO else 0.0
+        return max(loss[row] if loss[row] > 0 else 0.0, again), p95[row] if p95[row] > 0 else 0.0
+
+    ailing = [row for row in peers.neighbours if loss[row] > 0 or resent[row] > WARN_RATIO]
+    worst = nlargest(count, ailing, key=badness)
+    if len(worst) < count:
+        known = set(ailing)
+        others = [row for row in peers.neighbours if p95[row] > 0 and row not in known]
+        worst += nlargest(count - len(worst), others, key=p95.__getitem__)
+    if len(worst) < count:
+        known = set(worst)
+        worst += [row for row in peers.neighbours if row not in known][: count - len(worst)]
+    return worst
 
 
 def _by_number(column: Sequence[float], rows: Sequence[int], *, reverse: bool) -> list[int]:

@@ -78,6 +78,10 @@ class Peers:
         found = self._numbers.get(name)
         return found if found is not None else array("d", [float("nan")]) * len(self.ids)
 
+    def column(self, name: str) -> Sequence[float] | None:
+        """Return a number column as it came; None when the node does not send it."""
+        return self._numbers.get(name)
+
     def value(self, name: str, row: int) -> Value:
         """Return one cell: text, a number, or None where the number is not known."""
         if name in self._numbers:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from qudag_tui.model.peers import Peers
 from qudag_tui.model.sample import Sample
 
-__all__ = ["Beat", "Point", "Track", "Trail", "peer_beats", "resample"]
+__all__ = ["Past", "Point", "Track", "Trail", "Window", "resample"]
 
 #: Points of the whole node: ten minutes at one second.
 MAX_POINTS = 600
@@ -43,15 +43,6 @@ class Track:
     at_unix_s: float
     interval_s: float
     peers: Peers
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """One peer at one tick; ``lost`` counts the probes it lost since the tick before."""
-
-    rtt_s: float | None
-    bytes_per_s: float | None
-    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +101,65 @@ def resample(points: Sequence[Point], name: str, count: int, step_s: float) -> l
     return steps
 
 
-def peer_beats(tracks: Sequence[Track], peer_id: str, count: int) -> list[Beat | None]:
-    """Return the last ``count`` ticks of one peer, newest last; None where it was not heard of."""
-    beats: list[Beat | None] = []
-    lost_before: float | None = None
-    at_before: float | None = None
-    for track in tracks[-count - 1 :]:
-        if at_before is not None and track.at_unix_s - at_before > GAP_INTERVALS * track.interval_s:
-            beats.append(None)
-        at_before = track.at_unix_s
-        row = track.peers.index_of(peer_id)
-        if row is None:
-            beats.append(None)
-            continue
-        received = track.peers.number("received_bytes_per_s", row)
-        sent = track.peers.number("sent_bytes_per_s", row)
-        both = None if received is None and sent is None else (received or 0.0) + (sent or 0.0)
-        lost = track.peers.number("probes_lost", row)
-        news = 0 if lost is None or lost_before is None else max(0, int(lost - lost_before))
-        lost_before = lost
-        beats.append(Beat(track.peers.number("rtt_last_s", row), both, news))
-    return beats[-count:]
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One peer over the last ticks, newest last: three lists of one length.
+
+    Attributes:
+        rtt_s: None where it is not known, or the peer was not heard of.
+        bytes_per_s: Both directions together; None likewise.
+        lost: Probes lost since the tick before.
+    """
+
+    rtt_s: list[float | None]
+    bytes_per_s: list[float | None]
+    lost: list[int]
+
+    def __len__(self) -> int:
+        return len(self.rtt_s)
+
+
+class Window:
+    """The last ``count`` ticks, prepared once so that many peers can be looked up in them."""
+
+    def __init__(self, tracks: Sequence[Track], count: int) -> None:
+        self._count = count
+        self._frames: list[tuple[Track, bool, list[Sequence[float] | None]]] = []
+        before: Track | None = None
+        # One tick more than is shown: the first loss is the difference to the tick before.
+        for track in tracks[-count - 1 :]:
+            is_gap = (
+                before is not None and track.at_unix_s - before.at_unix_s > GAP_INTERVALS * track.interval_s
+            )
+            self._frames.append((track, is_gap, [track.peers.column(name) for name in TRACKED]))
+            before = track
+
+    def past(self, peer_id: str) -> Past:
+        """Return what is remembered of one peer."""
+        rtts: list[float | None] = []
+        rates: list[float | None] = []
+        losses: list[int] = []
+        ids: Sequence[str] | None = None
+        row: int | None = None
+        lost_before = -1.0
+        for track, is_gap, (rtt, lost, received, sent) in self._frames:
+            if track.peers.ids is not ids:
+                ids, row = track.peers.ids, track.peers.index_of(peer_id)
+            if is_gap:
+                rtts.append(None)
+                rates.append(None)
+                losses.append(0)
+            if row is None:
+                rtts.append(None)
+                rates.append(None)
+                losses.append(0)
+                continue
+            # NaN differs from itself.
+            value = rtt[row] if rtt is not None else None
+            rtts.append(value if value == value else None)
+            value = (received[row] if received else 0.0) + (sent[row] if sent else 0.0)
+            rates.append(value if value == value else None)
+            lost_now = lost[row] if lost is not None else 0.0
+            losses.append(int(lost_now - lost_before) if lost_now > lost_before >= 0 else 0)
+            lost_before = lost_now
+        return Past(rtts[-self._count :], rates[-self._count :], losses[-self._count :])

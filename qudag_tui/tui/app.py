@@ -219,7 +219,9 @@ class QudagTop(App[None]):
     def _beat(self) -> None:
         self.leaving.leave_if_terminal_is_gone()
         now = self._clock()
-        if now - self._drawn_mono_s > HEARTBEAT_S * 0.9:
+        # While samples come each second they are the heartbeat; a second one would draw everything twice.
+        is_fed = self.state.interval_s <= HEARTBEAT_S and not self.state.is_paused
+        if now - self._drawn_mono_s > HEARTBEAT_S * (1.4 if is_fed else 0.9):
             self.dispatch(TimePassed(now))
 
     # --- state and drawing ----------------------------------------------------------------------------

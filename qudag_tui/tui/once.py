@@ -6,9 +6,10 @@ import os
 import sys
 import time
 
-from qudag_node.wire import PeerRows
+from qudag_node.wire import PeerRows, RemoteProtocolError
 from qudag_tui.client.connection import connect
 from qudag_tui.client.endpoint import Endpoint
+from qudag_tui.client.transport import not_a_node
 from qudag_tui.errors import QudagError
 from qudag_tui.model.answers import HISTORY_SERIES, read_events, read_past
 from qudag_tui.model.events import Connected, EventsArrived, PastArrived, SampleArrived, UiEvent
@@ -61,7 +62,11 @@ def overview_once(endpoint: Endpoint) -> UiState:
     """The state of a monitor that has just seen its first sample."""
     with connect(endpoint.address, token=endpoint.read_token(), client_name="qudag-top --once") as connection:
         document = connection.call("stats")
-        sample = read_sample(document, PeerRows.from_wire(document.get("peers")))
+        try:
+            rows = PeerRows.from_wire(document.get("peers"))
+        except RemoteProtocolError as exc:
+            raise not_a_node(endpoint.where, exc) from exc
+        sample = read_sample(document, rows)
         at = sample.node.sampled_unix_s
         happened: list[UiEvent] = [
             Connected(endpoint.where, time.monotonic()),

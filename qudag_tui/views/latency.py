@@ -10,7 +10,7 @@ from qudag_tui.model.peers import Peers
 from qudag_tui.model.quality import grade
 from qudag_tui.model.sample import Summary
 from qudag_tui.model.state import UiState
-from qudag_tui.model.trail import Beat, Track, peer_beats
+from qudag_tui.model.trail import Past, Window
 from qudag_tui.views.charts import sparkline
 from qudag_tui.views.figures import format_ms, format_share, loss_role
 from qudag_tui.views.glyphs import Glyphs
@@ -62,9 +62,9 @@ def latency(state: UiState, box: Box, glyphs: Glyphs) -> list[Line]:
     room = box.height - 2
     totals = [("all links", sample.latency.links), ("routed", sample.latency.routing)]
     totals = [(name, summary) for name, summary in totals if summary.samples][: max(0, room - 3)]
-    tracks = state.seen.trail.tracks
+    window = Window(state.seen.trail.tracks, trend_width)
     rows = worst_first(sample.peers, room - len(totals))
-    lines += [_peer(sample.peers, row, figures, tracks, trend_width, glyphs) for row in rows]
+    lines += [_peer(sample.peers, row, figures, window, trend_width, glyphs) for row in rows]
     lines += [_total(name, summary, figures, trend_width) for name, summary in totals]
     return cut_lines(lines, box)
 
@@ -97,7 +97,7 @@ def _peer(
     peers: Peers,
     row: int,
     figures: Sequence[Figure],
-    tracks: Sequence[Track],
+    window: Window,
     trend_width: int,
     glyphs: Glyphs,
 ) -> Line:
@@ -111,7 +111,7 @@ def _peer(
             text, role = format_share(value), loss_role(value)
         spans += [Span(" "), fitted(text, figure.column.width, role, right=True)]
     if trend_width:
-        spans += [Span("  "), *trend(peer_beats(tracks, peers.ids[row], trend_width), trend_width, glyphs)]
+        spans += [Span("  "), *trend(window.past(peers.ids[row]), trend_width, glyphs)]
     return tuple(spans)
 
 
@@ -140,16 +140,16 @@ def link_mark(peers: Peers, row: int, glyphs: Glyphs) -> tuple[str, Role]:
             return glyphs.live, Role.GOOD
 
 
-def trend(beats: Sequence[Beat | None], width: int, glyphs: Glyphs) -> list[Span]:
+def trend(past: Past, width: int, glyphs: Glyphs) -> list[Span]:
     """A peer's round-trip times as a line of cells; a lost probe breaks the line with a mark."""
-    values = [beat.rtt_s if beat is not None else None for beat in beats]
-    top = max((value for value in values if value is not None), default=0.0)
+    values, losses = past.rtt_s[-width:], past.lost[-width:]
+    top = max([value for value in values if value is not None], default=0.0)
     cells = sparkline(values, width, top, glyphs)
-    pad = width - len(beats)
+    pad = width - len(values)
     spans: list[Span] = []
     start = 0
-    for place, beat in enumerate(beats):
-        if beat is not None and beat.lost:
+    for place, lost in enumerate(losses):
+        if lost:
             at = pad + place
             if at > start:
                 spans.append(Span(cells[start:at], Role.TREND))

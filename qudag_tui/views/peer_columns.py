@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qudag_tui.model.fields import BY_KEY, FIELDS, Field, Kind
 from qudag_tui.model.order import Sort
 from qudag_tui.model.peers import Peers
-from qudag_tui.model.trail import Track, peer_beats
+from qudag_tui.model.trail import Past, Window
 from qudag_tui.views.charts import sparkline
 from qudag_tui.views.figures import cell_text, loss_role
 from qudag_tui.views.glyphs import Glyphs
@@ -90,6 +89,11 @@ class Layout:
     after: int
 
     @property
+    def history(self) -> int:
+        """How many ticks the widest history shows."""
+        return max([column.width for column in self.columns if column.field is None], default=0)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The fields on the screen that can be sorted by."""
         return tuple([column.key for column in self.columns if column.field is not None])
@@ -164,15 +168,17 @@ def peers_head(layout: Layout, sort: Sort, glyphs: Glyphs) -> Line:
 
 
 def peer_row(
-    peers: Peers, row: int, layout: Layout, tracks: Sequence[Track], at_unix_s: float, glyphs: Glyphs
+    peers: Peers, row: int, layout: Layout, window: Window, at_unix_s: float, glyphs: Glyphs
 ) -> Line:
     """One peer."""
     spans: list[Span] = []
+    past: Past | None = None
     for column in layout.columns:
         if spans:
             spans.append(Span(" " * GAP))
         if column.field is None:
-            spans += _history(column, peers.ids[row], tracks, glyphs)
+            past = past or window.past(peers.ids[row])
+            spans += _history(column, past, glyphs)
         elif column.key == "state":
             spans += _state(peers, row, column.width, glyphs)
         else:
@@ -197,17 +203,16 @@ def _state(peers: Peers, row: int, width: int, glyphs: Glyphs) -> list[Span]:
     state = peers.text("state")[row]
     is_up = state == "connected"
     mark, role = link_mark(peers, row, glyphs) if is_up else state_mark(state, glyphs)
-    # What is as it should be is told in a low voice.
-    word = Role.DIM if role is Role.GOOD else role
+    # What is as it should be is told in an even voice.
+    word = Role.TEXT if role is Role.GOOD else role
     return [Span(f"{mark} ", role), fitted(state, width - 2, word)]
 
 
-def _history(column: TableColumn, peer_id: str, tracks: Sequence[Track], glyphs: Glyphs) -> list[Span]:
-    beats = peer_beats(tracks, peer_id, column.width)
+def _history(column: TableColumn, past: Past, glyphs: Glyphs) -> list[Span]:
     if column.key == RTT_HISTORY:
-        return trend(beats, column.width, glyphs)
-    values = [beat.bytes_per_s if beat is not None else None for beat in beats]
-    top = max((value for value in values if value is not None), default=0.0)
+        return trend(past, column.width, glyphs)
+    values = past.bytes_per_s[-column.width :]
+    top = max([value for value in values if value is not None], default=0.0)
     return [Span(sparkline(values, column.width, top, glyphs), Role.TREND)]
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from qudag_tui.model.fields import BY_KEY, Field, Kind
 from qudag_tui.model.peers import Peers
 from qudag_tui.model.sample import Sample
 from qudag_tui.model.state import PeerDetail, UiState
-from qudag_tui.model.trail import Beat, peer_beats
+from qudag_tui.model.trail import Past, Window
 from qudag_tui.views.charts import area, histogram, nice_top, steps_of
 from qudag_tui.views.events import event_lines
 from qudag_tui.views.figures import cell_text, loss_role
@@ -136,32 +134,31 @@ def _text(field: Field, value: str | float | None, at_unix_s: float, glyphs: Gly
 
 
 def _rtt_chart(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> list[Line]:
-    beats = peer_beats(state.seen.trail.tracks, peer_id, steps_of(width, glyphs))
-    values = [beat.rtt_s if beat is not None else None for beat in beats]
-    top = nice_top(values, 1e-5)
-    lost = sum(beat.lost for beat in beats if beat is not None)
-    note = f"{len(beats)} ticks, {lost} lost, scale {format_seconds(top, ascii_only=glyphs.is_ascii)}"
+    past = Window(state.seen.trail.tracks, steps_of(width, glyphs)).past(peer_id)
+    top = nice_top(past.rtt_s, 1e-5)
+    lost = sum(past.lost)
+    note = f"{len(past)} ticks, {lost} lost, scale {format_seconds(top, ascii_only=glyphs.is_ascii)}"
     lines = [title("History", note, width, glyphs)]
-    lines += [(Span(text, Role.TREND),) for text in area(values, width, CHART_HEIGHT, top, glyphs)]
+    lines += [(Span(text, Role.TREND),) for text in area(past.rtt_s, width, CHART_HEIGHT, top, glyphs)]
     if lost:
-        lines.append(_loss_line(beats, width, glyphs))
+        lines.append(_loss_line(past, width, glyphs))
     return lines
 
 
-def _loss_line(beats: Sequence[Beat | None], width: int, glyphs: Glyphs) -> Line:
+def _loss_line(past: Past, width: int, glyphs: Glyphs) -> Line:
     """Marks under the chart where probes were lost."""
     per_cell = steps_of(width, glyphs) // width
-    pad = width * per_cell - len(beats)
+    pad = width * per_cell - len(past)
     cells = [" "] * width
-    for place, beat in enumerate(beats):
-        if beat is not None and beat.lost:
+    for place, lost in enumerate(past.lost):
+        if lost:
             cells[(pad + place) // per_cell] = glyphs.lost
     return (Span("".join(cells), Role.BAD),)
 
 
 def _distribution(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> list[Line]:
-    beats = peer_beats(state.seen.trail.tracks, peer_id, len(state.seen.trail.tracks))
-    values = [beat.rtt_s for beat in beats if beat is not None and beat.rtt_s is not None]
+    tracks = state.seen.trail.tracks
+    values = [rtt_s for rtt_s in Window(tracks, len(tracks)).past(peer_id).rtt_s if rtt_s is not None]
     lines = [title("Distribution", f"{len(values)} seen here", width, glyphs)]
     bins = histogram(values, BINS)
     most = max((count for _, _, count in bins), default=0)

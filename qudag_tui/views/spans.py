@@ -20,6 +20,7 @@ __all__ = [
     "beside",
     "blank",
     "cut_lines",
+    "difference",
     "fit_line",
     "fitted",
     "line_width",
@@ -99,6 +100,25 @@ def plain(line: Line) -> str:
 def line_width(line: Line) -> int:
     """How many cells a line takes."""
     return sum([cell_width(span.text) for span in line])
+
+
+def difference(before: Line, after: Line, width: int) -> tuple[int, int]:
+    """From which column to which two lines of ``width`` cells differ; (0, 0) when they do not."""
+    if before == after:
+        return 0, 0
+    same_left = same_right = 0
+    count = 0
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            break
+        same_left += cell_width(new.text)
+        count += 1
+    if line_width(before) == line_width(after):
+        for old, new in zip(reversed(before[count:]), reversed(after[count:]), strict=False):
+            if old != new:
+                break
+            same_right += cell_width(new.text)
+    return min(same_left, width), max(width - same_right, min(same_left, width))
 
 
 def blank(width: int) -> Line:

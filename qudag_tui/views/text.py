@@ -37,17 +37,26 @@ def cell_width(text: str) -> int:
     """How many terminal cells a cleaned text takes; East Asian wide characters take two."""
     if text.isascii():
         return len(text)
-    return sum(map(_cells, text))
+    return sum(map(_CELLS.__getitem__, text))
 
 
-def _cells(character: str) -> int:
-    if character.isascii():
-        return 1
-    from unicodedata import category, east_asian_width
+class _Cells(dict[str, int]):
+    """The cells of each character that was seen: a chart asks for the same few hundred, again and again."""
 
-    if category(character) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if east_asian_width(character) in {"W", "F"} else 1
+    LIMIT = 8192
+
+    def __missing__(self, character: str) -> int:
+        from unicodedata import category, east_asian_width
+
+        cells = 2 if east_asian_width(character) in {"W", "F"} else 1
+        if category(character) in {"Mn", "Me", "Cf"}:
+            cells = 0
+        if len(self) < self.LIMIT:
+            self[character] = cells
+        return cells
+
+
+_CELLS = _Cells()
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") -> str:
@@ -67,7 +76,7 @@ def _cut(text: str, width: int, ellipsis: str) -> tuple[str, int]:
     kept: list[str] = []
     used = 0
     for character in text:
-        cells = _cells(character)
+        cells = _CELLS[character]
         if used + cells > room:
             break
         kept.append(character)

@@ -31,7 +31,11 @@ def peer_id(number: int) -> str:
     """A PeerId by its looks."""
     alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     seed = (number + 7) * 7919
-    return "12D3KooW" + "".join(alphabet[(seed * (i + 3) ** 3 // 11) % 58] for i in range(44))
+    text = "12D3KooW" + "".join(alphabet[(seed * (i + 3) ** 3 // 11) % 58] for i in range(44))
+    if number < len(alphabet):
+        return text
+    # Of so many, some would be the same.
+    return text[:-4] + "".join(alphabet[number // 58**i % 58] for i in range(4))
 
 
 def summary(p50: float, samples: int = 500, method: str = "link-ping") -> dict[str, object]:

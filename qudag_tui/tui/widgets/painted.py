@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from qudag_tui.tui.theme import Look
 from qudag_tui.views.glyphs import Glyphs
-from qudag_tui.views.spans import Box, Line, Role
+from qudag_tui.views.spans import Box, Line, Role, difference
 
 if TYPE_CHECKING:
     from qudag_tui.tui.app import QudagTop
@@ -33,7 +33,11 @@ class Brush:
         self._styles = {
             role: base + (dim if faded and role in _FADED else style) for role, style in look.styles.items()
         }
-        self.blank = base
+        self._bare = {
+            style
+            for style in self._styles.values()
+            if style.bgcolor == base.bgcolor and not style.underline and not style.reverse
+        }
         self._cursor = {role: style + look.cursor for role, style in self._styles.items()}
         if not look.cursor.reverse:
             # A history under the cursor keeps its own colour: in that of the text it would shout.
@@ -42,7 +46,18 @@ class Brush:
     def strip(self, line: Line, width: int, *, cursor: bool = False) -> Strip:
         """Draw one line, exactly ``width`` cells wide whatever a peer's name does to the arithmetic."""
         styles = self._cursor if cursor else self._styles
-        segments = [Segment(self._safe(text), styles[role]) for text, role in line if text]
+        segments: list[Segment] = []
+        merged, style = "", styles[Role.TEXT]
+        for text, role in line:
+            # Every change of style costs some forty bytes on the way to the terminal, and a space looks the
+            # same in all styles but those that show: one run of text is one segment.
+            if styles[role] is style or (role is Role.TEXT and style in self._bare and text.isspace()):
+                merged += text
+                continue
+            if merged:
+                segments.append(Segment(self._safe(merged), style))
+            merged, style = text, styles[role]
+        segments.append(Segment(self._safe(merged), style))
         return Strip(segments).adjust_cell_length(width, styles[Role.TEXT])
 
     def _safe(self, text: str) -> str:
@@ -84,7 +99,8 @@ class Painted(Widget):
         for y, (old, new) in enumerate(zip(before, lines, strict=True)):
             if old != new:
                 self._strips.pop(y, None)
-                self.refresh(Region(0, y, width, 1))
+                left, right = difference(old, new, width)
+                self.refresh(Region(left, y, right - left, 1))
 
     def repaint(self) -> None:
         """Draw every line anew."""

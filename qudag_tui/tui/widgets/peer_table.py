@@ -16,11 +16,12 @@ from qudag_tui.model.events import PeerSelected, SortBy, SortReversed, SortStepp
 from qudag_tui.model.order import arrange
 from qudag_tui.model.peers import Peers
 from qudag_tui.model.state import UiState
+from qudag_tui.model.trail import Window
 from qudag_tui.tui.keymap import PEERS, bindings
 from qudag_tui.tui.widgets.painted import Brush
 from qudag_tui.tui.widgets.panel import PeerChosen
 from qudag_tui.views.peer_columns import Layout, layout_columns, peer_row, peers_head
-from qudag_tui.views.spans import Line
+from qudag_tui.views.spans import Line, difference
 
 if TYPE_CHECKING:
     from qudag_tui.tui.app import QudagTop
@@ -88,8 +89,9 @@ class PeerTable(ScrollView, can_focus=True):
         self.layout_now = layout_columns(region.width, self._skipped)
         self._skipped = self.layout_now.before
         head = peers_head(self.layout_now, state.sort, glyphs)
+        window = Window(state.seen.trail.tracks, self.layout_now.history)
         lines = [
-            peer_row(self.peers, row, self.layout_now, state.seen.trail.tracks, state.node_unix_s, glyphs)
+            peer_row(self.peers, row, self.layout_now, window, state.node_unix_s, glyphs)
             for row in self.order[top : top + region.height - 1]
         ]
         cursor = self._place - top
@@ -102,8 +104,11 @@ class PeerTable(ScrollView, can_focus=True):
         if head != head_before:
             self.refresh(Region(0, 0, region.width, 1))
         for y, (old, new) in enumerate(zip(before, lines, strict=True)):
-            if old != new or (cursor != cursor_before and y in {cursor, cursor_before}):
+            if cursor != cursor_before and y in {cursor, cursor_before}:
                 self.refresh(Region(0, y + 1, region.width, 1))
+            elif old != new:
+                left, right = difference(old, new, region.width)
+                self.refresh(Region(left, y + 1, right - left, 1))
 
     def notify_style_update(self) -> None:
         """Textual's: the theme or a class changed."""

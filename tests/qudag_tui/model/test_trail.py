@@ -6,7 +6,7 @@ from math import nan
 
 from qudag_tui.model.peers import Peers
 from qudag_tui.model.sample import Bandwidth, Node, Rates, Sample
-from qudag_tui.model.trail import MAX_POINTS, MAX_TRACKS, Beat, Point, Trail, peer_beats, resample
+from qudag_tui.model.trail import MAX_POINTS, MAX_TRACKS, Past, Point, Trail, Window, resample
 
 
 def sample(at: float, received: float | None = 1.0, peers: Peers | None = None) -> Sample:
@@ -96,19 +96,21 @@ def test_a_peer_keeps_its_history_when_its_row_moves() -> None:
         sample(2, peers=peers(("b", 2.5, 1))),
         sample(3, peers=peers(("b", nan, 1), ("c", 7.0, 0))),
     )
-    assert peer_beats(trail.tracks, "b", 5) == [Beat(2.0, 100.0), Beat(2.5, 100.0, 1), Beat(None, 100.0)]
-    assert peer_beats(trail.tracks, "c", 5) == [None, None, Beat(7.0, 100.0)]
-    assert peer_beats(trail.tracks, "b", 1) == [Beat(None, 100.0)]
+    window = Window(trail.tracks, 5)
+    assert window.past("b") == Past([2.0, 2.5, None], [100.0] * 3, [0, 1, 0])
+    assert window.past("c") == Past([None, None, 7.0], [None, None, 100.0], [0, 0, 0])
+    assert Window(trail.tracks, 1).past("b") == Past([None], [100.0], [0])
+    assert len(Window(trail.tracks, 2).past("nobody")) == 2
 
 
 def test_a_silence_breaks_a_peers_history() -> None:
     trail = trail_of(sample(1, peers=peers(("a", 1.0, 0))), sample(9, peers=peers(("a", 1.0, 4))))
-    assert peer_beats(trail.tracks, "a", 5) == [Beat(1.0, 100.0), None, Beat(1.0, 100.0, 4)]
+    assert Window(trail.tracks, 5).past("a") == Past([1.0, None, 1.0], [100.0, None, 100.0], [0, 0, 4])
 
 
 def test_a_counter_that_went_back_lost_nothing() -> None:
     trail = trail_of(sample(1, peers=peers(("a", 1.0, 7))), sample(2, peers=peers(("a", 1.0, 0))))
-    assert [beat.lost for beat in peer_beats(trail.tracks, "a", 5) if beat] == [0, 0]
+    assert Window(trail.tracks, 5).past("a").lost == [0, 0]
 
 
 def test_many_peers_are_remembered_for_a_shorter_time() -> None:

@@ -12,6 +12,7 @@ from qudag_tui.model.events import ConnectionLost, FilterTyped, PauseToggled, So
 from qudag_tui.model.order import arrange
 from qudag_tui.model.reduce import reduce
 from qudag_tui.model.state import PeerDetail, UiState
+from qudag_tui.model.trail import Window
 from qudag_tui.views.connections import connections
 from qudag_tui.views.events import events
 from qudag_tui.views.glyphs import ASCII, UNICODE, Glyphs
@@ -35,13 +36,14 @@ View = Callable[[UiState, Box, Glyphs], Sequence[Line]]
 
 def peers_table(state: UiState, box: Box, glyphs: Glyphs, skipped: int = 0) -> list[Line]:
     assert state.seen.sample is not None
-    peers, tracks, at = state.seen.sample.peers, state.seen.trail.tracks, state.node_unix_s
+    peers, at = state.seen.sample.peers, state.node_unix_s
     layout = layout_columns(box.width, skipped)
+    window = Window(state.seen.trail.tracks, layout.history)
     rows = arrange(peers, state.sort, state.wanted, at)
     return [
         peers_bar(state, len(rows), layout, box.width, glyphs),
         peers_head(layout, state.sort, glyphs),
-        *(peer_row(peers, row, layout, tracks, at, glyphs) for row in rows),
+        *(peer_row(peers, row, layout, window, at, glyphs) for row in rows),
     ]
 
 

@@ -8,6 +8,7 @@ from qudag_tui.views.spans import (
     Span,
     beside,
     blank,
+    difference,
     fit_line,
     fitted,
     line_width,
@@ -43,3 +44,27 @@ def test_blocks_stand_beside_and_under_each_other() -> None:
     assert [plain(line) for line in beside(left, right, (2, 2), 1)] == ["a  X ", "b    "]
     assert [plain(line) for line in stacked([left, [], right])] == ["a", "b", "", "X"]
     assert plain(blank(3)) == "   "
+
+
+def test_only_what_differs_is_painted() -> None:
+    before, after = words("abc", "12", "xyz", "end"), words("abc", "17", "xyz", "end")
+    assert difference(before, after, 11) == (3, 5)
+    assert difference(before, before, 11) == (0, 0)
+    assert difference(words("ab"), words("ab", "c"), 5) == (2, 5)
+    assert difference((), words("a"), 3) == (0, 3)
+    assert difference(words("aa", "b"), words("aa", "b", "b"), 4) == (3, 4)
+    assert difference(words("宽", "1"), words("宽", "2"), 3) == (2, 3)
+
+
+SPANS = st.lists(st.sampled_from(["a", "bc", "宽", "", "ddd"]), max_size=8)
+
+
+@given(SPANS, SPANS)
+def test_outside_of_the_difference_two_lines_are_the_same(one: list[str], other: list[str]) -> None:
+    width = 30
+    before, after = fit_line(words(*one), width), fit_line(words(*other), width)
+    left, right = difference(before, after, width)
+    assert 0 <= left <= right <= width
+    old, new = plain(before).replace("宽", "宽\0"), plain(after).replace("宽", "宽\0")
+    assert old[:left] == new[:left]
+    assert old[right:] == new[right:]
