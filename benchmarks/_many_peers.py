@@ -80,7 +80,14 @@ class ManyPeers(FixedNode):
         """A new event every ten seconds."""
         newest = self.tick // 10
         events: list[Mapping[str, object]] = [
-            {"seq": n, "unix_s": NOON + n * 10.0, "kind": "link-up", "severity": "info", "subject": f"peer{n}", "text": ""}
+            {
+                "seq": n,
+                "unix_s": NOON + n * 10.0,
+                "kind": "link-up",
+                "severity": "info",
+                "subject": f"peer{n}",
+                "text": "",
+            }
             for n in range(max(1, sequence + 1, newest - 50), newest + 1)
         ]
         return newest, [dict(event) for event in events]
@@ -93,12 +100,14 @@ class ManyPeers(FixedNode):
             # One peer in fifty has lost a probe, now and then.
             level = 0.0 if name == "probes_lost" else 0.01
             rare = np.arange(self._count) % 50 == 7
-            return np.where(rare, level + (passed_s // 20 if name == "probes_lost" else 0.0), 0.0).astype(f"<{kind}")
+            return np.where(rare, level + (passed_s // 20 if name == "probes_lost" else 0.0), 0.0).astype(
+                f"<{kind}"
+            )
         if name.endswith("_per_s"):
             level = _LEVELS["_per_s"]
         wave = 1.0 + 0.3 * np.sin(self._phase + passed_s / 3.0) + 0.05 * sin(passed_s)
         values = level * self._spread * wave
-        if kind.startswith("u") or name.startswith("tcp_") and kind == "f8":
+        if kind.startswith("u") or (name.startswith("tcp_") and kind == "f8"):
             values = np.floor(values + passed_s)
         return values.astype(f"<{kind}")
 

@@ -7,11 +7,11 @@ are all made from these tables. ``[keys]`` in the configuration gives an id othe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual.binding import Binding
 
-from qudag_tui.views.help_page import Hint
+from qudag_tui.views.key_line import Hint
 
 __all__ = [
     "ALL_KEYS",
@@ -42,8 +42,7 @@ _SHOWN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One binding.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from qudag_tui import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Options", "parse_options"]
 
@@ -24,19 +24,32 @@ Keys: ? shows them all, q leaves.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was asked for. None leaves the choice to the configuration, and then to the monitor."""
+    """What was asked for. None leaves the choice to the configuration, and then to the monitor.
 
-    node: str | None = None
-    token_file: str | None = None
-    demo: bool = False
-    interval_s: float | None = None
-    once: bool = False
-    no_color: bool = False
-    ascii: bool = False
-    theme: str | None = None
-    no_mouse: bool = False
+    Plain, and read by hand where the words are plain too: the first line on the screen waits for this.
+    """
+
+    def __init__(self) -> None:
+        self.node: str | None = None
+        self.token_file: str | None = None
+        self.theme: str | None = None
+        self.interval_s: float | None = None
+        self.demo = False
+        self.once = False
+        self.no_color = False
+        self.ascii = False
+        self.no_mouse = False
+
+
+_VALUES = {"--node": "node", "--token-file": "token_file", "--theme": "theme"}
+_FLAGS = {
+    "--demo": "demo",
+    "--once": "once",
+    "--no-color": "no_color",
+    "--ascii": "ascii",
+    "--no-mouse": "no_mouse",
+}
 
 
 def parse_options(words: Sequence[str]) -> Options:
@@ -45,6 +58,28 @@ def parse_options(words: Sequence[str]) -> Options:
     Raises:
         SystemExit: ``--help`` and ``--version`` (0), or a mistake (2), each after saying its piece.
     """
+    return _plain(words) or _thorough(words)
+
+
+def _plain(words: Sequence[str]) -> Options | None:
+    """Read exact words; None is for argparse, which also explains what is wrong."""
+    options = Options()
+    rest = iter(words)
+    for word in rest:
+        if word in _FLAGS:
+            setattr(options, _FLAGS[word], True)
+            continue
+        name, _, value = word.partition("=")
+        value = value or next(rest, "-")
+        if name not in _VALUES or value.startswith("-"):
+            return None
+        setattr(options, _VALUES[name], value)
+    return None if options.demo and options.node is not None else options
+
+
+def _thorough(words: Sequence[str]) -> Options:
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="qudag-top",
         description="Watch a QuDAG node: its connections, traffic, latency, messages, events and peers.",
@@ -58,36 +93,28 @@ def parse_options(words: Sequence[str]) -> Options:
     )
     parser.add_argument("--token-file", metavar="FILE", help="what proves us over tcp and tls")
     parser.add_argument("--demo", action="store_true", help="start a local network and watch it")
-    parser.add_argument("--interval", type=_interval, metavar="S", help="seconds between figures (1)")
+    parser.add_argument(
+        "--interval", dest="interval_s", type=_interval, metavar="S", help="seconds between figures (1)"
+    )
     parser.add_argument("--once", action="store_true", help="print the overview as text and end")
     parser.add_argument("--theme", metavar="NAME", help="dark light contrast colourblind ansi none")
     parser.add_argument("--no-color", action="store_true", help="no colours, like NO_COLOR")
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     parser.add_argument("--version", action="version", version=f"qudag-top {__version__}")
-    found = parser.parse_args(words)
-    if found.demo and found.node is not None:
+    options = parser.parse_args(words, namespace=Options())
+    if options.demo and options.node is not None:
         parser.error("--demo starts its own nodes: it does not go with --node")
-    return Options(
-        node=found.node,
-        token_file=found.token_file,
-        demo=found.demo,
-        interval_s=found.interval,
-        once=found.once,
-        no_color=found.no_color,
-        ascii=found.ascii,
-        theme=found.theme,
-        no_mouse=found.no_mouse,
-    )
+    return options
 
 
 def _interval(text: str) -> float:
+    from argparse import ArgumentTypeError
+
     try:
         seconds = float(text.removesuffix("s"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds") from None
     if not LEAST_INTERVAL_S <= seconds <= MOST_INTERVAL_S:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not from {LEAST_INTERVAL_S:g} to {MOST_INTERVAL_S:g} seconds"
-        )
+        raise ArgumentTypeError(f"{text} is not from {LEAST_INTERVAL_S:g} to {MOST_INTERVAL_S:g} seconds")
     return seconds

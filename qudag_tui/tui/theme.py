@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from rich.style import Style
 from textual.theme import Theme
 
 from qudag_tui.views.spans import Role
 
-__all__ = ["CURSOR", "THEMES", "Look", "theme_named"]
-
-#: The selected row; not a role, because it is laid over the roles of the row.
-CURSOR = "cursor"
+__all__ = ["Look", "theme_named", "themes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One theme: what Textual's own widgets use, and what ours use."""
+    """One theme: what Textual's own widgets use, and what ours use.
+
+    Attributes:
+        cursor: The selected row; not a role, because it is laid over the roles of the row.
+    """
 
     theme: Theme
     styles: Mapping[Role, Style]
@@ -310,10 +312,22 @@ def _none() -> Look:
     )
 
 
-#: In the order in which the ``T`` key goes through them.
-THEMES: tuple[Look, ...] = (_dark(), _light(), _contrast(), _colourblind(), _ansi(), _none())
+_MAKERS = {
+    "dark": _dark,
+    "light": _light,
+    "contrast": _contrast,
+    "colourblind": _colourblind,
+    "ansi": _ansi,
+    "none": _none,
+}
 
 
+@cache
 def theme_named(name: str) -> Look:
     """The theme of this name; the first for a name that is none of ours."""
-    return next((look for look in THEMES if look.name == name), THEMES[0])
+    return _MAKERS.get(name, _dark)()
+
+
+def themes() -> tuple[Look, ...]:
+    """All of them, in the order in which the ``T`` key goes through them."""
+    return tuple(theme_named(name) for name in _MAKERS)

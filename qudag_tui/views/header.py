@@ -5,13 +5,11 @@ from __future__ import annotations
 from qudag_tui.model.state import LinkPhase, ScreenName, UiState
 from qudag_tui.views.figures import format_short_age
 from qudag_tui.views.glyphs import Glyphs
+from qudag_tui.views.layout import LEAST
 from qudag_tui.views.spans import Box, Line, Role, Span, fit_line, line_width, spread
 from qudag_tui.views.text import cell_width, fit, format_age, format_clock
 
-__all__ = ["LEAST", "TABS", "header", "link_status", "short_id", "tab_at", "too_small", "waiting_page"]
-
-#: Below this nothing can be read, and the screen says so.
-LEAST = Box(60, 16)
+__all__ = ["TABS", "header", "link_status", "short_id", "tab_at", "too_small", "waiting_page"]
 
 MOST_ADDRESS = 64
 
@@ -132,7 +130,10 @@ def waiting_page(state: UiState, width: int, glyphs: Glyphs) -> list[Line]:
     return [(Span(f"Connecting to {state.link.address}", Role.DIM),)]
 
 
-def too_small(width: int, height: int) -> list[Line]:
-    """What stands on a terminal in which nothing can be read, broken into its lines."""
+def too_small(box: Box) -> list[Line]:
+    """What stands on a terminal in which nothing can be read, broken into its lines; else nothing."""
+    width, height = box
+    if width >= LEAST.width and height >= LEAST.height:
+        return []
     text = f"qudag-top needs {LEAST.width}x{LEAST.height}, this is {width}x{height}. q quits."
     return [(Span(text[start : start + width], Role.STRONG),) for start in range(0, len(text), max(1, width))]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qudag_tui.views.glyphs import Glyphs
-from qudag_tui.views.spans import Line, Role, Span, fitted
+from qudag_tui.views.spans import Box, Line, Role, Span, fitted
 from qudag_tui.views.text import cell_width
 
-__all__ = ["Column", "Pair", "pairs", "table_head", "table_width", "title"]
+__all__ = ["LEAST", "Column", "Pair", "pairs", "table_head", "table_width", "title"]
+
+
+#: Below this nothing can be read, and the screen says so.
+LEAST = Box(60, 16)
 
 
 def title(text: str, note: str, width: int, glyphs: Glyphs) -> Line:
@@ -24,8 +28,7 @@ def title(text: str, note: str, width: int, glyphs: Glyphs) -> Line:
     return tuple(spans)
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A label, its figure, and a remark in dim."""
 
     label: str
@@ -61,8 +64,7 @@ def _pair(item: Pair, width: int, label_width: int) -> list[Span]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a small table."""
 
     head: str

@@ -24,7 +24,7 @@ class HelpPage(Page):
 
     def on_resize(self) -> None:
         """Draw for the new width."""
-        groups = {name: hints(keys, self.monitor.own_keys) for name, keys in ALL_KEYS.items()}
+        groups = {name: hints(keys, self.monitor.app.own_keys) for name, keys in ALL_KEYS.items()}
         self.show(help_page(groups, self.room, self.monitor.glyphs))
 
     def action_close(self) -> None:

@@ -24,6 +24,7 @@ from qudag_tui.views.spans import Role, Span
 
 if TYPE_CHECKING:
     from qudag_tui.tui.app import QudagTop
+    from qudag_tui.tui.monitor import Monitor
 
 __all__ = ["DetailPage", "FilterInput", "PeersScreen"]
 
@@ -80,7 +81,7 @@ class DetailPage(Page):
 
     def action_neighbour(self, by: int) -> None:
         """Go to the peer above or below in the table."""
-        table = self.monitor.query_one(PeerTable)
+        table = self.app.query_one(PeerTable)
         table.action_move(by)
         if table.selected is not None:
             self.post_message(PeerChosen(table.selected))
@@ -122,9 +123,9 @@ class PeersScreen(Vertical):
         self._arrange(Part.TABLE)
 
     @property
-    def monitor(self) -> QudagTop:
-        """The app, by its own type."""
-        return cast("QudagTop", self.app)
+    def monitor(self) -> Monitor:
+        """What there is to show."""
+        return cast("QudagTop", self.app).monitor
 
     @property
     def is_filtering(self) -> bool:

@@ -14,6 +14,7 @@ from qudag_tui.views.spans import Line
 
 if TYPE_CHECKING:
     from qudag_tui.tui.app import QudagTop
+    from qudag_tui.tui.monitor import Monitor
 
 __all__ = ["Page"]
 
@@ -30,9 +31,9 @@ class Page(ScrollView, can_focus=True):
         self._is_faded = False
 
     @property
-    def monitor(self) -> QudagTop:
-        """The app, by its own type."""
-        return cast("QudagTop", self.app)
+    def monitor(self) -> Monitor:
+        """What there is to show."""
+        return cast("QudagTop", self.app).monitor
 
     @property
     def room(self) -> int:

@@ -84,7 +84,7 @@ class Painted(Widget):
         return Box(self.size.width, self.size.height)
 
     @property
-    def monitor(self) -> QudagTop:
+    def top(self) -> QudagTop:
         """The app, by its own type."""
         return cast("QudagTop", self.app)
 
@@ -123,8 +123,7 @@ class Painted(Widget):
         strip = self._strips.get(y)
         if strip is None:
             if self._brush is None:
-                monitor = self.monitor
-                self._brush = Brush(self.rich_style, monitor.look, monitor.glyphs, faded=self._is_faded)
+                self._brush = Brush(self.rich_style, self.top.look, self.top.glyphs, faded=self._is_faded)
             line = self._lines[y] if y < len(self._lines) else ()
             strip = self._strips[y] = self._brush.strip(line, self.size.width)
         return strip

@@ -43,12 +43,12 @@ class Panel(Painted):
         """Draw this state."""
         box = self.box
         if box.width > 0 and box.height > 0:
-            self.show(self._view(state, box, self.monitor.glyphs), faded=state.is_stale)
+            self.show(self._view(state, box, self.top.glyphs), faded=state.is_stale)
 
     def on_resize(self) -> None:
         """Draw for the new size."""
         super().on_resize()
-        self.draw(self.monitor.state)
+        self.draw(self.top.monitor.state)
 
 
 class LatencyPanel(Panel):
@@ -59,7 +59,7 @@ class LatencyPanel(Panel):
 
     def on_click(self, event: events.Click) -> None:
         """Open the peer under the mouse."""
-        peers = latency_peers(self.monitor.state, self.box)
+        peers = latency_peers(self.top.monitor.state, self.box)
         if 0 <= event.y - 2 < len(peers):
             self.post_message(PeerChosen(peers[event.y - 2]))
 
@@ -84,16 +84,16 @@ class EventPanel(Panel, can_focus=True):
 
     def on_focus(self) -> None:
         """Say that the arrows scroll here now."""
-        self.draw(self.monitor.state)
+        self.draw(self.top.monitor.state)
 
     def on_blur(self) -> None:
         """Say so no more."""
-        self.draw(self.monitor.state)
+        self.draw(self.top.monitor.state)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines, towards older events when positive."""
         self.skipped = max(0, self.skipped + lines)
-        self.draw(self.monitor.state)
+        self.draw(self.top.monitor.state)
 
     def action_page(self, pages: int) -> None:
         """Scroll by pages."""

@@ -25,6 +25,7 @@ from qudag_tui.views.spans import Line, difference
 
 if TYPE_CHECKING:
     from qudag_tui.tui.app import QudagTop
+    from qudag_tui.tui.monitor import Monitor
 
 __all__ = ["PeerTable"]
 
@@ -54,9 +55,9 @@ class PeerTable(ScrollView, can_focus=True):
         self._is_faded = False
 
     @property
-    def monitor(self) -> QudagTop:
-        """The app, by its own type."""
-        return cast("QudagTop", self.app)
+    def monitor(self) -> Monitor:
+        """What there is to show."""
+        return cast("QudagTop", self.app).monitor
 
     @property
     def rows_visible(self) -> int:
@@ -144,11 +145,16 @@ class PeerTable(ScrollView, can_focus=True):
 
     def select(self, place: int) -> None:
         """Put the cursor on a row, within the table."""
-        if self.order:
-            self._place = max(0, min(place, len(self.order) - 1))
-            self.monitor.dispatch(PeerSelected(self.selected))
-            self._paint(self.monitor.state)
-            self._keep_in_sight()
+        if not self.order:
+            return
+        self._place = max(0, min(place, len(self.order) - 1))
+        self.monitor.dispatch(PeerSelected(self.selected), is_drawn=True)
+        # Two lines change, not the whole screen.
+        before, self._cursor_line = self._cursor_line, self._place - self.scroll_offset.y
+        for y in {before, self._cursor_line}:
+            if 0 <= y < len(self._lines):
+                self.refresh(Region(0, y + 1, self.scrollable_content_region.width, 1))
+        self._keep_in_sight()
 
     def _keep_in_sight(self) -> None:
         top, visible = self.scroll_offset.y, self.rows_visible

@@ -12,6 +12,8 @@ from textual.pilot import Pilot
 from qudag_node.wire import PeerRows
 from qudag_tui.client.updates import ConnectionStatus, EventsArrived, LinkState, Snapshot, Update
 from qudag_tui.errors import QudagError, UnreachableError
+from qudag_tui.model.events import UiEvent
+from qudag_tui.model.state import UiState
 from qudag_tui.tui.app import QudagTop
 from qudag_tui.views.glyphs import UNICODE, Glyphs
 from tests.qudag_tui.examples import ADDRESS, EVENTS, document, message_type, rows
@@ -104,6 +106,13 @@ class FrozenTop(QudagTop):
         """End, and let the test see it."""
         self.has_ended = True
         super().exit(*args, **kwargs)
+
+    @property
+    def state(self) -> UiState:
+        return self.monitor.state
+
+    def dispatch(self, event: UiEvent) -> None:
+        self.monitor.dispatch(event)
 
     @property
     def source(self) -> FrozenSource:

@@ -151,6 +151,7 @@ def test_every_key_does_what_it_says(name: str, key: str) -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5, case.count)
             await settle(pilot)
             for first in case.first:
@@ -180,6 +181,7 @@ def test_redraw_draws_everything_again() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5)
             await settle(pilot)
             await pilot.press("ctrl+l")
@@ -193,6 +195,7 @@ def test_escape_never_quits() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5)
             for _ in range(5):
                 await pilot.press("escape")
@@ -208,6 +211,7 @@ def test_keys_typed_faster_than_the_screen_changes_reach_the_filter() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5)
             await settle(pilot)
             await pilot.press("/", *"dir:in q", "enter")
@@ -222,6 +226,7 @@ def test_a_filter_that_cannot_be_read_stays_open_and_says_where() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5)
             await settle(pilot)
             await pilot.press("/", *"dir:in rtt>", "enter")
@@ -239,6 +244,7 @@ def test_the_users_own_keys_replace_ours() -> None:
     async def drive() -> None:
         app = FrozenTop(own_keys={"pause": "p", "sort": "n"})
         async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
             app.see(5)
             await settle(pilot)
             was_paused: list[bool] = []
@@ -261,6 +267,7 @@ def test_the_state_of_the_link_is_shown_and_the_figures_fade() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(120, 40)) as pilot:
+            await settle(pilot)
             app.source.lost("connection refused")
             await settle(pilot)
             assert "no node answers yet" in text_of(app)
@@ -287,6 +294,7 @@ def test_the_interval_reaches_the_source_and_a_refusal_is_told() -> None:
     async def drive() -> None:
         app = FrozenTop()
         async with app.run_test(size=(120, 40)) as pilot:
+            await settle(pilot)
             app.see(5)
             await pilot.press("plus", "plus")
             await pilot.pause(0.5)

@@ -9,7 +9,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from qudag_tui.model.events import TimePassed
-from qudag_tui.tui.theme import THEMES
+from qudag_tui.tui.theme import themes
 from qudag_tui.views.glyphs import ASCII, UNICODE, Glyphs
 from tests.qudag_tui.tui.frozen import FrozenTop, picture_of, settle, text_of
 from tests.snapshots import SvgSnapshot, TextSnapshot
@@ -89,7 +89,7 @@ def test_occasions(name: str, snapshot: SnapshotAssertion) -> None:
     assert picture == snapshot(extension_class=SvgSnapshot)
 
 
-@pytest.mark.parametrize("theme", [look.name for look in THEMES])
+@pytest.mark.parametrize("theme", [look.name for look in themes()])
 def test_themes_say_the_same(theme: str) -> None:
     _, text = drawn((120, 40), theme=theme)
     _, dark = drawn((120, 40))

@@ -17,7 +17,7 @@ from qudag_tui.model.events import TimePassed
 from qudag_tui.model.order import Sort
 from qudag_tui.model.state import ScreenName
 from qudag_tui.tui.screens.peers import PeersScreen
-from qudag_tui.tui.theme import THEMES, theme_named
+from qudag_tui.tui.theme import theme_named, themes
 from qudag_tui.tui.theme_names import THEME_NAMES
 from qudag_tui.tui.widgets.bars import HeaderBar, KeyBar
 from qudag_tui.tui.widgets.panel import EventPanel, LatencyPanel
@@ -277,9 +277,9 @@ def test_only_changed_lines_are_painted_and_hidden_screens_are_not() -> None:
 
 
 def test_every_theme_styles_every_role_and_the_command_line_knows_them() -> None:
-    assert tuple(look.name for look in THEMES) == THEME_NAMES
-    assert theme_named("nonsense") is THEMES[0]
-    for look in THEMES:
+    assert tuple(look.name for look in themes()) == THEME_NAMES
+    assert theme_named("nonsense") == themes()[0]
+    for look in themes():
         assert len(set(look.styles)) == len(look.styles)
     none = theme_named("none")
     assert all(style.color is None and style.bgcolor is None for style in none.styles.values())

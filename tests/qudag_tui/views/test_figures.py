@@ -17,7 +17,7 @@ from qudag_tui.views.figures import (
 )
 from qudag_tui.views.glyphs import UNICODE
 from qudag_tui.views.header import tab_at
-from qudag_tui.views.help_page import Hint, hint_at, key_line
+from qudag_tui.views.key_line import Hint, hint_at, key_line
 from qudag_tui.views.peer_columns import TRAFFIC_HISTORY, columns_at, layout_columns, state_mark
 from qudag_tui.views.peer_detail import GROUPS
 from qudag_tui.views.spans import Role, plain
