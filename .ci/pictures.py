@@ -11,7 +11,6 @@ from qudag_tui.client.endpoint import Endpoint
 from qudag_tui.client.locate import locate
 from qudag_tui.client.monitor import AsyncClient
 from qudag_tui.client.updates import Update
-from qudag_tui.model.state import Link, UiState
 from qudag_tui.tui.app import QudagTop
 from qudag_tui.tui.demo import Demo
 
@@ -24,7 +23,7 @@ async def draw(endpoint: Endpoint) -> None:
     def connect(deliver: Callable[[Update], None]) -> AsyncClient:
         return AsyncClient(endpoint, interval_s=1.0, deliver=deliver)
 
-    app = QudagTop(connect, state=UiState(link=Link(address=endpoint.where), interval_s=1.0))
+    app = QudagTop(connect, address=endpoint.where)
     async with app.run_test(size=SIZE) as pilot:
         await asyncio.sleep(WATCHED_S)
         for key, name in (("1", "overview"), ("2", "peers")):

@@ -13,6 +13,7 @@ from qudag_tui.tui.widgets.page import Page
 from qudag_tui.tui.widgets.painted import Painted
 from qudag_tui.views.header import too_small
 from qudag_tui.views.help_page import help_page
+from qudag_tui.views.spans import Box
 
 __all__ = ["HelpScreen"]
 
@@ -44,8 +45,7 @@ class HelpScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Say how large the terminal must be; it is seen where it is too small."""
-        width, height = self.app.size
-        self.query_one("#too-small", Painted).show(too_small(width, height))
+        self.query_one("#too-small", Painted).show(too_small(Box(*self.app.size)))
 
     def on_mount(self) -> None:
         """Give the keys to the page."""
