@@ -120,10 +120,11 @@ class Painted(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Textual's: one line of the widget."""
-        strip = self._strips.get(y)
-        if strip is None:
+        strip, width = self._strips.get(y), self.size.width
+        # A new size is painted before on_resize hears of it.
+        if strip is None or strip.cell_length != width:
             if self._brush is None:
                 self._brush = Brush(self.rich_style, self.top.look, self.top.glyphs, faded=self._is_faded)
             line = self._lines[y] if y < len(self._lines) else ()
-            strip = self._strips[y] = self._brush.strip(line, self.size.width)
+            strip = self._strips[y] = self._brush.strip(line, width)
         return strip
