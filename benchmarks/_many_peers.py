@@ -53,9 +53,9 @@ class ManyPeers(FixedNode):
             "rtt_method": pack_text(["link-ping"] * count),
         }
 
-    def statistics(self, *, max_age_s: float = 0.0) -> Document:
+    def statistics(self, *, fresh: bool = False) -> Document:
         """The document of now."""
-        del max_age_s
+        del fresh
         self.tick += 1
         passed_s = time.time() - self._started
         found: dict[str, object] = {**document(600 + self.tick)}
