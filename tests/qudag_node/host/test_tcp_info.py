@@ -134,3 +134,17 @@ def test_a_minimum_not_measured_yet_is_none() -> None:
     info = parse_tcp_info(bytes(data))
     assert info is not None
     assert info.min_rtt_s is None
+
+
+@linux_only
+def test_what_is_not_acknowledged_is_known_of_connections_only(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = pair
+    near.sendall(b"x" * 1000)
+    assert far.recv(1000, socket.MSG_WAITALL) == b"x" * 1000
+    assert unacknowledged_bytes(far, has_dialled=False) == 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        assert unacknowledged_bytes(datagrams, has_dialled=True) is None
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert unacknowledged_bytes(near, has_dialled=True) is None

@@ -155,14 +155,21 @@ def test_totals_are_exact_however_the_log_is_sliced(count: int) -> None:
     assert collector.totals().received_bytes.tolist() == [0, count * (count - 1) // 2]
 
 
-def test_logs_are_folded_when_they_are_full() -> None:
+@pytest.mark.parametrize("what", ["sent", "received", "latency", "log"])
+def test_logs_are_folded_when_they_are_full(what: str) -> None:
     collector, (peer, *_) = collector_of_three()
+    key = peer.key + collector.sent_key("data")
     for _ in range(FOLD_AT + 10):
-        collector.record_message_sent(peer, "data", 1)
-        collector.record_message_received(peer, "data", 1)
-        collector.record_latency(peer, 0.001, method="link-ping")
-    assert len(collector.traffic.events) < FOLD_AT
-    assert len(collector.latencies.events) < FOLD_AT
+        if what == "sent":
+            collector.record_message_sent(peer, "data", 1)
+        elif what == "received":
+            collector.record_message_received(peer, "data", 1)
+        elif what == "latency":
+            collector.record_latency(peer, 0.001, method="link-ping")
+        else:
+            collector.log(key)
+            collector.fold_if_due()
+    assert len(collector.latencies.events if what == "latency" else collector.traffic.events) == 10
 
 
 def test_what_a_sent_to_b_is_what_b_received_from_a_by_type() -> None:
