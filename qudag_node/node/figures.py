@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import platform
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from qudag_node import __version__
 from qudag_node.config import HistoryConfig, MetricsConfig, NodeConfig
@@ -18,6 +19,7 @@ from qudag_node.monitors import StatsAggregator
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.overlay import Overlay
 from qudag_node.publish import Document, Translator
+from qudag_node.wire.framing import Packed, pack
 
 __all__ = ["Figures"]
 
@@ -27,6 +29,9 @@ _FEW_LINKS = 200
 # Clients that ask at the same time share an answer all the same, and so do streams due in the same pass.
 _SHARED_S = 0.05
 _SAME_TIME_S = 0.02
+
+# Who asks again and again is answered from what is ready; for a single question nothing is made ready.
+_ASKED_LATELY_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,8 @@ class Figures:
         self._statistics: NetworkStatistics | None = None
         self._statistics_mono_s = 0.0
         self._document: Document | None = None
+        self._packed: Packed | None = None
+        self._asked_mono_s = -math.inf
         self._are_gauges_stale = True
 
     @property
@@ -80,7 +87,7 @@ class Figures:
         now_mono_s, now_unix_s = self._clock.monotonic(), self._clock.time()
         self._statistics = self._aggregator.aggregate(now_mono_s=now_mono_s, now_unix_s=now_unix_s)
         self._statistics_mono_s = now_mono_s
-        self._document = None
+        self._document = self._packed = None
         return self._statistics
 
     def document(self, *, fresh: bool = False) -> Document:
@@ -95,19 +102,42 @@ class Figures:
             self._document = self._translator.document(statistics)
         return self._document
 
+    def packed(self) -> Packed:
+        """Return what ``document()`` does, packed; while somebody asks, a hub makes it ready at each tick."""
+        self._asked_mono_s = self._clock.monotonic()
+        return self._make_packed()
+
+    def _make_packed(self) -> Packed:
+        document = self.document()
+        if self._packed is None:
+            self._packed = pack(document)
+        return self._packed
+
     def forget(self) -> None:
         """Return nothing from before this moment again."""
-        self._statistics = self._document = None
+        self._statistics = self._document = self._packed = None
         self._are_gauges_stale = True
 
     def tick(self) -> None:
         """Take a sample."""
+        for _ in self._steps_of_a_tick():
+            pass
+
+    def _steps_of_a_tick(self) -> Iterator[None]:
+        """Take a sample; between two steps a hub's clients may have their turn."""
         self._are_gauges_stale = True
         if self._config.tcp_info != "off" and self._config.recording:
             self._overlay.sample_tcp()
+            yield
         self._aggregator.tick(now_mono_s=self._clock.monotonic(), now_unix_s=self._clock.time())
-        self.history.append(self.now())
+        yield
+        statistics = self.now()
+        yield
+        self.history.append(statistics)
         self.ticks += 1
+        if not self._has_few_links and self._clock.monotonic() - self._asked_mono_s < _ASKED_LATELY_S:
+            yield
+            self._make_packed()
 
     @property
     def _has_few_links(self) -> bool:
@@ -128,7 +158,8 @@ class Figures:
         due = self._clock.monotonic()
         while True:
             try:
-                self.tick()
+                for _ in self._steps_of_a_tick():
+                    await asyncio.sleep(0)
             except Exception:  # noqa: BLE001  # the boundary between one tick and the node
                 _log.exception("a sample could not be taken")
             on_tick()

@@ -17,6 +17,7 @@ from qudag_node.overlay.overlay import Overlay
 from qudag_node.peerid import PeerId, peer_id_of
 from qudag_node.rpc import Document, RpcServer, TokenStore
 from qudag_node.wire.errors import ErrorCode, RpcError
+from qudag_node.wire.framing import Packed
 from qudag_node.wire.methods import Role
 from qudag_node.wire.rows import PeerRows
 
@@ -60,6 +61,10 @@ class NodeOffers:
     def statistics(self, *, fresh: bool = False) -> Document:
         """Return the statistics, as of now or as recent as is cheap."""
         return self._figures.document(fresh=fresh)
+
+    def packed_statistics(self) -> Packed:
+        """Return the same packed, once for all who ask."""
+        return self._figures.packed()
 
     def forget_statistics(self) -> None:
         """Return none from before this moment any more."""

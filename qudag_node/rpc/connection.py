@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Write."""
-        if not self.transport.is_closing():
+        if frame and not self.transport.is_closing():
             self.transport.write(frame)
 
     def drop(self, reason: str) -> None:
@@ -249,8 +249,8 @@ class Connection(asyncio.Protocol):
                 if not self._inbox or self._blocked_since_mono_s is not None:
                     break
                 answer = self._answer(self._inbox.popleft(), now)
-                answers.append(answer)
-                size += len(answer)
+                answers += answer
+                size += sum(map(len, answer))
                 if size > _COALESCE_BYTES or self._after_reply:
                     self._flush(answers)
                     size = 0
@@ -270,22 +270,30 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def _flush(self, answers: list[bytes]) -> None:
-        if answers:
-            self.send(b"".join(answers))
-            answers.clear()
+        small: list[bytes] = []
+        for part in answers:
+            if len(part) < _COALESCE_BYTES:
+                small.append(part)
+                continue
+            # Joining would copy it.
+            self.send(b"".join(small))
+            self.send(part)
+            small.clear()
+        self.send(b"".join(small))
+        answers.clear()
         while self._after_reply:
             self._after_reply.pop(0)()
 
-    def _answer(self, message: Message, now_mono_s: float) -> bytes:
-        """Return the answer, or nothing yet for a call that has to wait."""
+    def _answer(self, message: Message, now_mono_s: float) -> tuple[bytes, ...]:
+        """Return the parts of the answer, or none yet for a call that has to wait."""
         may_wait = len(self._waiting_calls) < _MAX_WAITING_CALLS
         answer = self.session.answer(message, self, now_mono_s, may_wait=may_wait)
-        if isinstance(answer, bytes):
+        if isinstance(answer, tuple):
             return answer
         call = self._host.spawn(self._send_when_done(answer), f"call[{self.session.origin}]")
         self._waiting_calls.add(call)
         call.add_done_callback(self._waiting_calls.discard)
-        return b""
+        return ()
 
     async def _send_when_done(self, answer: Coroutine[object, object, bytes]) -> None:
         try:

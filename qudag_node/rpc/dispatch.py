@@ -19,10 +19,13 @@ from qudag_node.rpc.methods import HANDLERS, Handler
 from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.params import Params
 from qudag_node.wire.errors import ErrorCode, RpcError
-from qudag_node.wire.framing import Request, Response, encode
+from qudag_node.wire.framing import Request, Response, encode, encode_parts
 from qudag_node.wire.methods import METHODS, Role
 
-__all__ = ["Dispatcher", "encode_error"]
+__all__ = ["Answer", "Dispatcher", "encode_error"]
+
+Answer = tuple[bytes, ...] | Coroutine[object, object, bytes]
+"""What is written to a client, or what will be."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,23 +40,21 @@ class Dispatcher:
         self._node = node
         self._handlers = handlers
 
-    def answer(
-        self, request: Request, caller: Caller, *, may_wait: bool = True
-    ) -> bytes | Coroutine[object, object, bytes]:
-        """Return the response's bytes, or what will, for a method that has to wait and may."""
+    def answer(self, request: Request, caller: Caller, *, may_wait: bool = True) -> Answer:
+        """Return the response in parts, or what will, for a method that has to wait and may."""
         try:
             handler = self._handler(request, caller)
             result = handler(self._node, Params(request.params), caller)
             if not isinstance(result, Coroutine):
                 self._settle(request)
-                return encode(Response(request.id, None, result))
+                return encode_parts(Response(request.id, None, result))
             if not may_wait:
                 result.close()
                 busy = RpcError(ErrorCode.BUSY, "too many calls are waiting", "wait for their answers")
-                return encode_error(request.id, busy)
+                return (encode_error(request.id, busy),)
             return self._when_done(request, result)
         except Exception as exc:  # noqa: BLE001  # the boundary between a client and the node
-            return _failure(request, exc)
+            return (_failure(request, exc),)
 
     def _handler(self, request: Request, caller: Caller) -> Handler:
         method = METHODS.get(request.method)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from qudag_node.wire.framing import Packed
 from qudag_node.wire.methods import Role
 
 __all__ = [
@@ -33,6 +34,10 @@ class OffersStatistics(Protocol):
 
     def statistics(self, *, fresh: bool = False) -> Document:
         """Return the statistics, as of now or as recent as is cheap; its maps never change afterwards."""
+        ...
+
+    def packed_statistics(self) -> Packed:
+        """Return what ``statistics()`` does, packed once for all who ask."""
         ...
 
     def forget_statistics(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qudag_node.overlay.ratelimit import TokenBucket
 from qudag_node.rpc.caller import Caller
-from qudag_node.rpc.dispatch import Dispatcher, encode_error
+from qudag_node.rpc.dispatch import Answer, Dispatcher, encode_error
 from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
 from qudag_node.wire.framing import HANDSHAKE_BYTES, SERVER_LIMITS, Decoder, Message, Request
 from qudag_node.wire.methods import Role
@@ -107,9 +107,7 @@ class Session:
             _log.debug("%s: %s as %s", self.origin, self._handshake.client[:64], self.role)
         return answer
 
-    def answer(
-        self, message: Message, caller: Caller, now_mono_s: float, *, may_wait: bool = True
-    ) -> bytes | Coroutine[object, object, bytes]:
+    def answer(self, message: Message, caller: Caller, now_mono_s: float, *, may_wait: bool = True) -> Answer:
         """Answer a call of a ready session; without ``may_wait`` a call that would is refused.
 
         Raises:
@@ -121,14 +119,12 @@ class Session:
             return self._dispatcher.answer(request, caller, may_wait=may_wait)
         self._refused_in_a_row += 1
         self.is_over = self._refused_in_a_row >= _REFUSALS_IN_A_ROW
-        return encode_error(
-            request.id,
-            RpcError(
-                ErrorCode.RATE_LIMITED,
-                f"more than {self._bucket.rate_per_s:g} calls per second",
-                "wait, or raise rpc.requests_per_s",
-            ),
+        too_fast = RpcError(
+            ErrorCode.RATE_LIMITED,
+            f"more than {self._bucket.rate_per_s:g} calls per second",
+            "wait, or raise rpc.requests_per_s",
         )
+        return (encode_error(request.id, too_fast),)
 
 
 def _request(message: Message) -> Request:

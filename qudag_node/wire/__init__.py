@@ -28,9 +28,12 @@ if TYPE_CHECKING:
         Limits,
         Message,
         Notification,
+        Packed,
         Request,
         Response,
         encode,
+        encode_parts,
+        pack,
     )
     from qudag_node.wire.methods import METHODS, NOTIFICATIONS, VERSIONS, Method, Role
     from qudag_node.wire.paths import (
@@ -65,7 +68,7 @@ _NAMES_OF = {
     "errors": "AuthenticationError ErrorCode LocalProtocolError RemoteProtocolError RpcError WireError",
     "framing": (
         "CLIENT_LIMITS HANDSHAKE_BYTES SERVER_LIMITS "
-        "Decoder Limits Message Notification Request Response encode"
+        "Decoder Limits Message Notification Packed Request Response encode encode_parts pack"
     ),
     "methods": "METHODS NOTIFICATIONS VERSIONS Method Role",
     "paths": "DEFAULT_NAME check_name data_dir running_link runtime_dir socket_path",
@@ -110,6 +113,7 @@ __all__ = [
     "NodeCard",
     "Notification",
     "Notified",
+    "Packed",
     "PeerId",
     "PeerRows",
     "Ready",
@@ -132,7 +136,9 @@ __all__ = [
     "data_dir",
     "ed25519_key_of_certificate",
     "encode",
+    "encode_parts",
     "node_proof",
+    "pack",
     "pack_column",
     "pack_text",
     "parse_address",

@@ -29,9 +29,12 @@ __all__ = [
     "Limits",
     "Message",
     "Notification",
+    "Packed",
     "Request",
     "Response",
     "encode",
+    "encode_parts",
+    "pack",
 ]
 
 
@@ -116,6 +119,32 @@ def encode(message: Message) -> bytes:
             return _pack([_RESPONSE, message.id, message.error, message.result])
         case Notification():
             return _pack([_NOTIFICATION, message.method, message.params])
+
+
+def encode_parts(response: Response) -> tuple[bytes, ...]:
+    """Return the bytes of a response in parts, to be written in this order.
+
+    A result that is ``Packed`` is a part of its own, so that many answers share its bytes uncopied.
+    """
+    if not isinstance(response.result, Packed):
+        return (encode(response),)
+    # An array of four, and its first three; error is nil where there is a result.
+    head = b"\x94" + b"".join(map(_pack, (_RESPONSE, response.id, None)))
+    return head, response.result.data
+
+
+class Packed:
+    """A result that is packed already: one whole MessagePack value."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def pack(value: object) -> Packed:
+    """Pack a value that will be the result of many responses."""
+    return Packed(_pack(value))
 
 
 _pack: Callable[[object], bytes] = msgpack.Packer().pack

@@ -8,10 +8,11 @@ from qudag_node.rpc.caller import Caller
 from qudag_node.rpc.methods import itself, lab, peers, records, statistics, streams, submission, tokens
 from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.params import Params
+from qudag_node.wire.framing import Packed
 
 __all__ = ["HANDLERS", "Handler"]
 
-Handler = Callable[[Offers, Params, Caller], Document | Coroutine[object, object, Document]]
+Handler = Callable[[Offers, Params, Caller], Document | Packed | Coroutine[object, object, Document]]
 
 HANDLERS: Mapping[str, Handler] = {
     "stats": statistics.stats,

@@ -6,6 +6,7 @@ from qudag_node.rpc.caller import Caller
 from qudag_node.rpc.offers import Document, OffersHistory, OffersStatistics
 from qudag_node.rpc.params import Params
 from qudag_node.wire.errors import ErrorCode, RpcError
+from qudag_node.wire.framing import Packed
 
 __all__ = ["history", "peers", "stats"]
 
@@ -13,12 +14,12 @@ _MAX_SERIES = 256
 _MAX_SECTIONS = 32
 
 
-def stats(node: OffersStatistics, params: Params, _caller: Caller) -> Document:
+def stats(node: OffersStatistics, params: Params, _caller: Caller) -> Document | Packed:
     """Return the statistics, or some sections of them."""
     sections = params.texts("sections", most=_MAX_SECTIONS)
-    document = node.statistics()
     if sections is None:
-        return document
+        return node.packed_statistics()
+    document = node.statistics()
     unknown = [section for section in sections if section not in document]
     if unknown:
         raise RpcError(

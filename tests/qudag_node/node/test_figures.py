@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import msgpack
 import pytest
 
 from qudag_node.config import NodeConfig
@@ -15,6 +16,7 @@ from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.overlay import LocalNode, Overlay
+from qudag_node.wire.framing import Packed, pack
 
 
 class ManualClock:
@@ -89,6 +91,45 @@ async def test_a_hub_answers_from_its_last_tick_until_something_is_changed(
     rig.clock.now_s += 0.2
     rig.figures.tick()
     assert rig.received() == 2
+
+
+async def test_all_who_ask_share_what_was_packed_and_it_is_never_older_than_the_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.receive()
+    packed = rig.figures.packed()
+    assert rig.figures.packed() is packed
+    assert msgpack.unpackb(packed.data) == rig.figures.document()
+    rig.receive()
+    rig.figures.forget()
+    assert msgpack.unpackb(rig.figures.packed().data)["messages"]["received"] == 2
+    rig.clock.now_s += 0.1
+    rig.receive()
+    assert msgpack.unpackb(rig.figures.packed().data)["messages"]["received"] == 3
+
+
+@pytest.mark.parametrize(
+    ("few_links", "silent_s", "made"),
+    [(-1, 59.0, 1), (-1, 61.0, 0), (200, 59.0, 0)],
+    ids=["a hub that is asked", "a hub that nobody asks", "a small node"],
+)
+async def test_a_tick_packs_for_who_keeps_asking_a_hub(
+    monkeypatch: pytest.MonkeyPatch, few_links: int, silent_s: float, made: int
+) -> None:
+    monkeypatch.setattr(figures_module, "_FEW_LINKS", few_links)
+    rig = Rig()
+    rig.figures.packed()
+    made_before: list[object] = []
+
+    def counted(value: object) -> Packed:
+        made_before.append(value)
+        return pack(value)
+
+    monkeypatch.setattr(figures_module, "pack", counted)
+    rig.clock.now_s += silent_s
+    rig.figures.tick()
+    assert len(made_before) == made
 
 
 async def test_figures_of_a_tick_that_never_came_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

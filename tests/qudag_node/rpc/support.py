@@ -15,6 +15,7 @@ from qudag_node.errors import AmbiguousError, NotFoundError, PeerRefusedError
 from qudag_node.overlay.identity import Identity
 from qudag_node.rpc import Document, RpcServer, TokenStore, server_tls
 from qudag_node.wire.addresses import TcpAddress, TlsAddress, UnixAddress, parse_address
+from qudag_node.wire.framing import Packed, pack
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import ClientSession, Failed, NodeCard, Notified, Ready, Reply
 
@@ -38,6 +39,9 @@ class FixedNode:
     def statistics(self, *, fresh: bool = False) -> Document:
         self.tick += 1
         return {**self.document, "tick": self.tick, "payload": self.payload}
+
+    def packed_statistics(self) -> Packed:
+        return pack(self.statistics())
 
     def forget_statistics(self) -> None:
         self.forgotten += 1

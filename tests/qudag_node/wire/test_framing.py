@@ -20,6 +20,7 @@ from qudag_node.wire import (
     Response,
     encode,
 )
+from qudag_node.wire.framing import encode_parts, pack
 
 scalars: st.SearchStrategy[object] = (
     st.none()
@@ -81,6 +82,15 @@ def test_every_width_of_a_length_is_understood(length: int) -> None:
     for content in ("x" * length, b"x" * length, [None] * length, {str(n): n for n in range(length)}):
         message = Response(7, None, content)
         assert Decoder().feed(encode(message)) == [message]
+
+
+@given(anything(), st.integers(0, 2**32 - 1))
+def test_a_result_packed_before_makes_the_same_bytes_and_is_not_copied(result: object, id_: int) -> None:
+    packed = pack(result)
+    parts = encode_parts(Response(id_, None, packed))
+    assert parts[-1] is packed.data
+    assert b"".join(parts) == encode(Response(id_, None, result))
+    assert encode_parts(Response(id_, None, result)) == (encode(Response(id_, None, result)),)
 
 
 def test_buffers_are_sent_as_binary_values_and_read_from_any_buffer() -> None:
