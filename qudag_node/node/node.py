@@ -41,11 +41,14 @@ class Node:
         log_ring: LogRing,
         environ: Mapping[str, str],
         stop: Callable[[str], None],
+        link_sockets: set[int],
     ) -> None:
+        """Args: ``link_sockets`` is what the event loop serves in turn."""
         self._loaded = loaded
         self._log_ring = log_ring
         self._environ = environ
         self._stop = stop
+        self._link_sockets = link_sockets
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Start, call ``ready`` with one line, run until cancelled.
@@ -69,7 +72,14 @@ class Node:
             recording=config.metrics.recording,
         )
         events = EventLog(time)
-        overlay = Overlay(config.overlay, self._local_node(identity), collector, time, events)
+        overlay = Overlay(
+            config.overlay,
+            self._local_node(identity),
+            collector,
+            time,
+            events,
+            sockets=self._link_sockets,
+        )
         parts.push_async_callback(overlay.stop)
         await overlay.start()
         figures = Figures(config, overlay, collector, time)

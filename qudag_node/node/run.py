@@ -18,6 +18,7 @@ from contextlib import suppress
 from qudag_node.config import LoadedConfig
 from qudag_node.errors import DataDirectoryError, NodeError
 from qudag_node.node.directory import DataDirectory, disk_full
+from qudag_node.node.fairness import fair_event_loop
 from qudag_node.node.logs import LOG_FILE, LogRing, configure_logging
 from qudag_node.node.node import Node
 from qudag_node.node.supervision import notify_systemd, watch_parent
@@ -67,8 +68,9 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str], early: Sequence[int] =
     directory = DataDirectory(path)
     try:
         ring = configure_logging(loaded.config.log, path, environ)
-        with asyncio.Runner() as runner:
-            return runner.run(_run(loaded, ring, environ, early))
+        link_sockets: set[int] = set()
+        with asyncio.Runner(loop_factory=lambda: fair_event_loop(link_sockets)) as runner:
+            return runner.run(_run(loaded, ring, environ, early, link_sockets))
     except OSError as exc:
         raise _local_failure(exc) from exc
     except BaseExceptionGroup as group:
@@ -78,7 +80,13 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str], early: Sequence[int] =
         directory.close()
 
 
-async def _run(loaded: LoadedConfig, ring: LogRing, environ: Mapping[str, str], early: Sequence[int]) -> int:
+async def _run(
+    loaded: LoadedConfig,
+    ring: LogRing,
+    environ: Mapping[str, str],
+    early: Sequence[int],
+    link_sockets: set[int],
+) -> int:
     stop = StopRequest()
     loop = asyncio.get_running_loop()
     for number, code in _EXIT_CODES.items():
@@ -92,7 +100,7 @@ async def _run(loaded: LoadedConfig, ring: LogRing, environ: Mapping[str, str], 
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # the line that a person or a script waits for
         notify_systemd("READY=1", environ)
 
-    node = asyncio.create_task(Node(loaded, ring, environ, stop).run(ready), name="node")
+    node = asyncio.create_task(Node(loaded, ring, environ, stop, link_sockets).run(ready), name="node")
     stopped = asyncio.create_task(stop.event.wait(), name="stop request")
     await asyncio.wait({node, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

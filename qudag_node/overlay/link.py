@@ -121,6 +121,7 @@ class Link(asyncio.BufferedProtocol):
         self._received_key = collector.received_keys
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._tls = TlsChannel(settings.server_tls if is_server else settings.client_tls, is_server=is_server)
         self._decoder = FrameDecoder(config.max_frame_bytes)
         self._opening = Opening(
@@ -236,6 +237,8 @@ class Link(asyncio.BufferedProtocol):
         """A TCP connection stands: TLS begins, with the deadline of the whole handshake."""
         self._transport = cast("asyncio.Transport", transport)
         self._outlet.attach(self._transport)
+        self._fd = cast("socket.socket", transport.get_extra_info("socket")).fileno()
+        self._settings.sockets.add(self._fd)
         name = cast("tuple[str, int] | None", transport.get_extra_info("peername"))
         if name is not None:
             self.remote = name[0], name[1]
@@ -286,6 +289,7 @@ class Link(asyncio.BufferedProtocol):
         self.phase = LinkPhase.CLOSED
         self._outlet.detach()
         self._transport = None
+        self._settings.sockets.discard(self._fd)
         if self.down.done():
             self._owner.link_closed(self)
             return

@@ -71,6 +71,7 @@ class LinkSettings:
 
     Attributes:
         read_buffer: Bytes are read here and copied out before anything else runs, so one is enough.
+        sockets: File descriptors of the links; who makes the event loop may serve them in turn.
     """
 
     me: LocalEnd
@@ -81,4 +82,5 @@ class LinkSettings:
     clock: Clock
     owner: LinkOwner
     read_buffer: memoryview
+    sockets: set[int] = field(default_factory=set[int])
     pace: Pace = field(default_factory=Pace)

@@ -72,6 +72,7 @@ class Overlay:
         collector: Takes what is measured; its message types are ``FRAME_NAMES``.
         clock: The ``time`` module, outside tests.
         events: Takes what happens.
+        sockets: Takes the file descriptors of the links.
 
     Attributes:
         on_message: Called with every routed message that reaches this node: its sender and its body.
@@ -85,6 +86,8 @@ class Overlay:
         collector: MetricsCollector,
         clock: Clock,
         events: EventLog,
+        *,
+        sockets: set[int] | None = None,
     ) -> None:
         """Read what the last run left.
 
@@ -95,6 +98,7 @@ class Overlay:
         self.on_vertex: Callable[[Vertex], None] = lambda _vertex: None
         self._config, self._node, self._collector, self._clock = config, node, collector, clock
         self._pace = Pace()
+        self._sockets = set[int]() if sockets is None else sockets
         self._listeners = Listeners()
         self._table = PeerTable(collector, own_id=self.peer_id, limit=config.max_known_peers)
         self._admission = Admission(
@@ -404,6 +408,7 @@ class Overlay:
             clock=self._clock,
             owner=self._switchboard,
             read_buffer=memoryview(bytearray(_READ_BUFFER_BYTES)),
+            sockets=self._sockets,
             pace=self._pace,
         )
 

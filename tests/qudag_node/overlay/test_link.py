@@ -115,6 +115,19 @@ async def test_leaving_is_orderly_and_both_ends_counted_the_same() -> None:
         assert_same_counts(one, other)
 
 
+async def test_whoever_serves_the_loop_knows_the_sockets_of_the_links_that_stand() -> None:
+    async with two_ends() as (one, other):
+        link = await one.dial(other.port)
+        await until(lambda: bool(other.owner.links))
+        for end, its_link in ((one, link), (other, other.link)):
+            sock = its_link.socket
+            assert sock is not None
+            assert end.settings.sockets == {sock.fileno()}
+        link.leave(GoodbyeReason.STOPPING)
+        await until(lambda: bool(one.owner.closed) and bool(other.owner.closed))
+        assert one.settings.sockets == other.settings.sockets == set()
+
+
 async def test_what_was_queued_when_the_link_ends_is_dropped_and_counted() -> None:
     async with two_ends() as (one, other):
         link = await one.dial(other.port)
