@@ -27,7 +27,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,63}")
+# An advert has room for 63 bytes of name.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,62}")
 
 
 def _setting(default: T, meaning: str) -> T:
@@ -77,10 +78,10 @@ class ProcessConfig:
         if not _NAME.fullmatch(self.name):
             raise ConfigError(
                 "node.name",
-                f"{self.name!r} is not 1 to 64 letters, digits, '_' and '.', the first no dot",
+                f"{self.name!r} is not 1 to 63 letters, digits, '_' and '.', the first no dot",
             )
         if not _NAME.fullmatch(self.network):
-            raise ConfigError("node.network", f"{self.network!r} is not 1 to 64 letters, digits, '_' and '.'")
+            raise ConfigError("node.network", f"{self.network!r} is not 1 to 63 letters, digits, '_' and '.'")
         _positive("node.stop_timeout_s", self.stop_timeout_s)
 
 

@@ -122,7 +122,7 @@ class History:
 
         Raises:
             KeyError: there is no series of a name.
-            ValueError: the step is negative, or something is not a finite number.
+            ValueError: the step is negative or longer than what is kept, or something is not a finite number.
         """
         # What lies before the oldest point kept, or after the newest, is not asked for at all.
         newest_unix_s = self._rings.end_unix_s
@@ -133,6 +133,9 @@ class History:
         wanted_s = 0.0 if step_s is None else step_s
         if not (0 <= wanted_s < np.inf and isfinite(start_unix_s) and isfinite(end_unix_s)):
             raise ValueError("from_unix_s, to_unix_s and step_s must be finite, and step_s not negative")
+        longest_s = self._rings.span_s
+        if wanted_s > longest_s:
+            raise ValueError(f"step_s {wanted_s:g} is more than the {longest_s:g} s that are kept")
         found = {name: self._find(name) for name in series}
         groups = {id(rings): rings for rings, _ in found.values()} or {0: self._rings}
         wanted_s = max(wanted_s, (end_unix_s - start_unix_s) / (MAX_POINTS - 1))

@@ -232,6 +232,9 @@ class PeerBook:
             return
         if address in self._known:
             self._drop(address)
+        elif self._by_host[address.host] >= _MAX_PORTS_PER_HOST:
+            # Identities cost nothing; a host with many of them takes room from itself only.
+            self._drop(next(known for known in self._known if known.host == address.host))
         elif len(self._known) >= self._capacity and not self._make_room():
             # Everything is proved: the one proved longest ago makes room.
             self._drop(next(iter(self._known)))

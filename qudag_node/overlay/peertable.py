@@ -101,6 +101,12 @@ class PeerTable:
         """Return a known peer."""
         return self._peer_by_id.get(peer_id)
 
+    def hear_of(self, peer_id: PeerId, now_mono_s: float) -> Peer | None:
+        """Return a peer that others told of, made known where there is room; none is forgotten for it."""
+        if peer_id not in self._peer_by_id and len(self._peer_by_id) >= self._limit:
+            return None
+        return self.open(peer_id, now_mono_s)
+
     def open(self, peer_id: PeerId, now_mono_s: float, *, needed: Container[PeerId] = ()) -> Peer | None:
         """Return a peer, made known where it was not; None when the table is full of needed ones.
 

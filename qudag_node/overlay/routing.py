@@ -248,7 +248,10 @@ class Routing:
             return
         self._map_is_news, self._followed_mono_s = False, now_mono_s
         for node in self._link_state.nodes()[1:]:
-            peer = self._table.open(self._peer_id_of(node.key), now_mono_s)
+            peer_id = self._peer_id_of(node.key)
+            # Anybody can tell of nodes that nobody can reach.
+            is_new = node.hops is None and self._table.get(peer_id) is None
+            peer = None if is_new else self._table.hear_of(peer_id, now_mono_s)
             if peer is None:
                 continue
             hops = node.hops or 0

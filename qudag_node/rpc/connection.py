@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._waiting_calls: set[asyncio.Task[None]] = set()
         self._streams: set[int] = set()
         self._is_scheduled = False
+        self._has_client_ended = False
         self._blocked_since_mono_s: float | None = None
         self._closing_since_mono_s: float | None = None
         self._active_mono_s = clock()
@@ -134,8 +135,12 @@ class Connection(asyncio.Protocol):
         self._schedule()
 
     def eof_received(self) -> bool:
-        """Close after what is pending, as the client wants nothing more."""
-        return False
+        """The client calls no more: close once it has its answers."""
+        if self.transport_name == "tls":  # whose connections cannot be half closed
+            return False
+        self._has_client_ended = True
+        self._close_if_answered()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
@@ -268,6 +273,7 @@ class Connection(asyncio.Protocol):
                 self._schedule()
             else:
                 self.transport.resume_reading()
+                self._close_if_answered()
 
     def _flush(self, answers: list[bytes]) -> None:
         small: list[bytes] = []
@@ -292,8 +298,16 @@ class Connection(asyncio.Protocol):
             return answer
         call = self._host.spawn(self._send_when_done(answer), f"call[{self.session.origin}]")
         self._waiting_calls.add(call)
-        call.add_done_callback(self._waiting_calls.discard)
+        call.add_done_callback(self._call_ended)
         return ()
+
+    def _call_ended(self, call: asyncio.Task[None]) -> None:
+        self._waiting_calls.discard(call)
+        self._close_if_answered()
+
+    def _close_if_answered(self) -> None:
+        if self._has_client_ended and not self._inbox and not self._waiting_calls:
+            self.close()
 
     async def _send_when_done(self, answer: Coroutine[object, object, bytes]) -> None:
         try:

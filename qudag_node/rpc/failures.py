@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict, deque
 
-__all__ = ["FailureLimiter"]
+__all__ = ["FailureLimiter", "network_of"]
 
 _WINDOW_S = 60.0
 # One entry holds at most `limit` times; the oldest address is forgotten for a new one.
@@ -25,7 +25,7 @@ class FailureLimiter:
 
     def failed(self, address: str, now_mono_s: float) -> None:
         """Count one failure of an address."""
-        key = _network(address)
+        key = network_of(address)
         times = self._times_by_address.setdefault(key, deque(maxlen=self._limit))
         times.append(now_mono_s)
         self._times_by_address.move_to_end(key)
@@ -34,11 +34,11 @@ class FailureLimiter:
 
     def refuses(self, address: str, now_mono_s: float) -> bool:
         """Tell whether the address has to wait."""
-        times = self._times_by_address.get(_network(address))
+        times = self._times_by_address.get(network_of(address))
         return times is not None and len(times) == self._limit and now_mono_s - times[0] < _WINDOW_S
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return what counts as one address: an IPv6 host owns its whole /64."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

@@ -21,7 +21,7 @@ from qudag_node.overlay.ratelimit import TokenBucket
 from qudag_node.rpc.connection import Connection
 from qudag_node.rpc.credentials import group_id, peer_credentials, role_of
 from qudag_node.rpc.dispatch import Dispatcher
-from qudag_node.rpc.failures import FailureLimiter
+from qudag_node.rpc.failures import FailureLimiter, network_of
 from qudag_node.rpc.listeners import BACKLOG, UnixListener, bind_tcp, checked_addresses
 from qudag_node.rpc.offers import Offers
 from qudag_node.rpc.session import Origin, Session
@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 CAPABILITIES = ("stats", "history", "submit", "tokens")
 _SWEEP_S = 0.5
+_KEPT_FOR_THE_SOCKET = 32
 # Clients over the limit are told so, as long as they are not many; beyond that they are just closed.
 _TOLD_OVER_LIMIT = 64
 # What all clients together may leave unread: one that is the furthest behind pays for it.
@@ -77,7 +78,7 @@ class RpcServer:
         self._clock = clock
         self._dispatcher = Dispatcher(node)
         self._failures = FailureLimiter(config.failures_per_minute)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order in which they came
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._count_by_address: Counter[str] = Counter()
@@ -149,9 +150,9 @@ class RpcServer:
         """Admit a client, or tell it why not."""
         origin, role, refusal = self._origin_of(connection)
         refusal = refusal or self._limit_reached(origin)
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._nobody.clear()
-        self._count_by_address[origin.address] += 1
+        self._count_by_address[network_of(origin.address)] += 1
         if refusal is not None and len(self._connections) > self._config.max_clients + _TOLD_OVER_LIMIT:
             connection.transport.abort()
         handshake = ServerHandshake(
@@ -173,10 +174,10 @@ class RpcServer:
 
     def closed(self, connection: Connection) -> None:
         """Forget a client."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._nobody.set()
-        address = connection.session.origin.address
+        address = network_of(connection.session.origin.address)
         self._count_by_address[address] -= 1
         if self._count_by_address[address] <= 0:
             del self._count_by_address[address]
@@ -220,17 +221,32 @@ class RpcServer:
                 "too many failed authentications",
                 "wait a minute, then use a valid token",
             )
-        if len(self._connections) >= self._config.max_clients:
+        most = self._config.max_clients
+        if origin.transport != "unix":
+            # Whoever administers the node gets in, however many strangers stand at its other doors.
+            most -= min(_KEPT_FOR_THE_SOCKET, most // 8)
+        if len(self._connections) >= most and not self._makes_way(origin):
             return RpcError(
                 ErrorCode.BUSY, f"{self._config.max_clients} clients are connected already", "try later"
             )
-        if self._count_by_address[origin.address] >= self._config.max_clients_per_address:
+        if self._count_by_address[network_of(origin.address)] >= self._config.max_clients_per_address:
             return RpcError(
                 ErrorCode.BUSY,
                 f"{self._config.max_clients_per_address} clients of {origin.address} are connected already",
                 "close some",
             )
         return None
+
+    def _makes_way(self, newcomer: Origin) -> bool:
+        """Close, for who comes over the network, the one who has proven nothing there for longest."""
+        if newcomer.transport == "unix":
+            return False
+        for connection in self._connections:
+            if connection.transport_name != "unix" and not connection.session.is_ready:
+                del self._connections[connection]
+                connection.drop("others wait, and it has not shown who it is")
+                return True
+        return False
 
     def _credentials(self) -> Iterable[Credential]:
         return [Credential(token.name, token.role, token.secret) for token in self._tokens]

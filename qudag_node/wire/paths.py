@@ -24,7 +24,8 @@ DEFAULT_NAME = "node"
 
 # A Unix socket's path has at most 108 bytes on Linux and 104 on macOS, the final NUL included.
 _LONGEST_SOCKET_PATH = 100
-_LONGEST_NAME = 64
+# As many as an advert of the network has room for.
+_LONGEST_NAME = 63
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 

@@ -93,6 +93,7 @@ def test_a_file_that_was_not_asked_for_may_be_missing(tmp_path: Path) -> None:
         pytest.param('[log]\nlevel = "loud"', ["log.level: 'loud' is not one of debug, info"], id="choice"),
         pytest.param("[metrics]\ninterval_s = nan", ["metrics.interval_s: nan is not a number"], id="nan"),
         pytest.param('[node]\nname = "a b"', ["node.name: 'a b' is not"], id="name"),
+        pytest.param(f'[node]\nname = "{"n" * 64}"', ["node.name: 'nnn"], id="long name"),
         pytest.param("[overlay\n", ["is not TOML", "line 1"], id="broken"),
         pytest.param("\xff", ["is not TOML"], id="not UTF-8"),
     ],

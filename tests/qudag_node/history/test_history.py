@@ -119,6 +119,20 @@ def test_a_longer_past_is_read_at_a_coarser_step() -> None:
     assert list(part.series["messages.sent_rate.1s"])[:3] == [12, 12, 12]
 
 
+@pytest.mark.parametrize("step_s", [604_801.0, 1e10, 1e300])
+def test_a_step_longer_than_what_is_kept_is_refused(step_s: float) -> None:
+    with pytest.raises(ValueError, match="more than the 604800 s that are kept"):
+        History().read([], step_s=step_s)
+
+
+def test_the_longest_step_is_the_whole_past() -> None:
+    history = History()
+    for second in range(30):
+        history.append(at(second, sent=second))
+    points = history.read(["messages.sent"], step_s=604_800.0).series["messages.sent"]
+    assert points[~np.isnan(points)].tolist() == [29.0]
+
+
 def test_a_step_between_the_tiers_is_a_multiple_of_the_finer_one() -> None:
     part = history_of(300).read(["messages.sent"], START + 100, START + 160, 15)
     assert part.step_s == 20

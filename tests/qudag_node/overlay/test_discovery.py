@@ -22,6 +22,7 @@ from qudag_node.overlay.discovery import (
 )
 from qudag_node.overlay.frames import FrameDecoder, FrameType, RemoteFault
 
+_PORTS_OF_A_HOST = 32
 OWN, TELLER = bytes(32), b"\xff" * 32
 LOOPBACK, PRIVATE, GLOBAL = "127.0.0.1", "10.1.2.3", "8.8.8.8"
 
@@ -299,3 +300,14 @@ def test_an_exchange_answers_and_believes_in_measure() -> None:
 def test_a_book_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="capacity"):
         PeerBook(OWN, capacity=0)
+
+
+def test_a_host_with_many_identities_takes_room_from_itself_only() -> None:
+    book = PeerBook(OWN, capacity=200)
+    good = [address(number, host_of(number)) for number in range(1, 101)]
+    bad = [address(1000 + number, "8.9.9.9", port=1 + number) for number in range(500)]
+    for each in (*good, *bad):
+        book.prove(each)
+    assert len(book) == len(good) + _PORTS_OF_A_HOST
+    kept = set(book.candidates(Random(1), 1000, exclude=()))
+    assert kept == {*good, *bad[-_PORTS_OF_A_HOST:]}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Sequence
 from functools import partial
 
 import pytest
 
+from qudag_node.config import ProcessConfig
 from qudag_node.errors import PeerUnreachableError, PortInUseError
+from qudag_node.overlay.advert import sign_advert
 from qudag_node.overlay.events import EventKind
 from qudag_node.overlay.frames import FrameType, encode_frame
-from tests.qudag_node.overlay.links import until
+from qudag_node.overlay.identity import Identity
+from qudag_node.overlay.signing import Signer
+from tests.qudag_node.overlay.links import NETWORK, until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, line_of, linked, ring_of, running
 
 
@@ -66,6 +71,34 @@ async def test_distant_nodes_are_probed_in_the_background() -> None:
         handle = nodes[0].collector.open_peer(nodes[2].id)
         await until(lambda: handle.rtt_method == "routed-probe")
         assert nodes[0].collector.open_peer(nodes[1].id).rtt_method in {"", "link-ping"}
+
+
+async def test_nodes_that_are_told_of_and_nobody_can_reach_are_no_peers() -> None:
+    one, other = Node("one"), Node("other")
+    told = [Identity.generate() for _ in range(5)]
+    adverts = [
+        sign_advert(
+            Signer(identity.private_key, NETWORK),
+            {},
+            sequence=1,
+            name="invented",
+            lifetime_s=3600,
+            is_leaf=False,
+            is_leaving=False,
+        )
+        for identity in told
+    ]
+    async with running(one, other):
+        await linked((one, other))
+        [link] = other.overlay.links()
+        for advert in adverts:
+            frame = encode_frame(FrameType.ADVERT, advert.encoded)
+            assert link.send(FrameType.ADVERT, frame, time.monotonic())
+        await until(lambda: len(one.overlay.topology()[0]) == 2 + len(told))
+        # The map was followed once more when the name of a real node has come.
+        await until(lambda: [peer.name for peer in one.overlay.peers()] == ["other"])
+        one.overlay._routing._follow_map(time.monotonic() + 3600.0)
+        assert [peer.name for peer in one.overlay.peers()] == ["other"]
 
 
 async def test_a_node_that_cannot_be_reached_is_an_error() -> None:
@@ -281,3 +314,12 @@ async def test_a_link_that_ends_before_its_name_came_is_told_all_the_same() -> N
         for link in one.overlay.links():
             link.abort(PeerUnreachableError("the cable"))
         assert len(one.told(EventKind.LINK_UP)) == len(one.told(EventKind.LINK_DOWN)) == 1
+
+
+async def test_the_longest_name_that_the_configuration_allows_is_announced() -> None:
+    longest = "n" * 63
+    ProcessConfig(name=longest)
+    one, other = Node(longest), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+        await until(lambda: [peer.name for peer in other.overlay.peers()] == [longest])

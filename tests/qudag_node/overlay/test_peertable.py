@@ -81,6 +81,17 @@ def test_a_full_table_forgets_the_idle_peer_that_was_seen_longest_ago() -> None:
     assert {peer.id for peer in table} == {IDS[0], IDS[2], IDS[3]}
 
 
+def test_for_who_is_only_heard_of_nobody_is_forgotten() -> None:
+    table = table_of(limit=2)
+    assert table.hear_of(IDS[0], 0.0) is not None
+    known(table, 1)
+    assert table.hear_of(IDS[2], 5.0) is None
+    again = table.hear_of(IDS[0], 6.0)
+    assert again is not None
+    assert again.seen_mono_s == 6.0
+    assert table.hear_of(OWN, 0.0) is None
+
+
 def test_a_table_full_of_needed_peers_takes_no_more() -> None:
     table = table_of(limit=2)
     known(table, 0).alias = "friend"

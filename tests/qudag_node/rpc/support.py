@@ -232,7 +232,9 @@ class Client:
         if not data:
             raise ConnectionResetError("the node closed the connection")
         events = self.session.receive(data)
-        self.writer.write(self.session.outgoing())
+        outgoing = self.session.outgoing()
+        if outgoing:
+            self.writer.write(outgoing)
         self.notified += [event for event in events if isinstance(event, Notified)]
         return events
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgpack
@@ -147,6 +148,24 @@ async def test_clients_over_a_limit_are_told(tmp_path: Path, limit: str) -> None
                 assert caught.value.code is ErrorCode.BUSY
         async with connected(served, "unix") as later:
             await later.opened()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_strangers_keep_out_neither_the_socket_nor_who_can_show_a_token(
+    tmp_path: Path, transport: str
+) -> None:
+    config = config_with(max_clients=16, handshake_timeout_s=3600.0)
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serving(tmp_path, config))
+        strangers = [await stack.enter_async_context(connected(served, transport)) for _ in range(16)]
+        proven = await stack.enter_async_context(connected(served, transport))
+        await proven.opened()
+        assert await strangers[0].closed() == b""
+        for _ in range(2):
+            local = await stack.enter_async_context(connected(served, "unix"))
+            await local.opened()
+            assert (await local.call("status"))["role"] == "admin"
+        assert (await proven.call("status"))["pid"] == 1
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,19 @@ async def test_a_call_that_waits_does_not_hold_up_others(tmp_path: Path) -> None
         assert (await client.call("status"))["role"] == "admin"
         served.node.submitted.set()
         assert await client.reply_to(waiting) == {"accepted": 1}
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+async def test_who_says_that_it_calls_no_more_still_gets_its_answers(tmp_path: Path, transport: str) -> None:
+    async with serving(tmp_path) as served, connected(served, transport) as client:
+        await client.opened()
+        waiting, data = client.session.call("submit", {"payloads": [b"wait"]})
+        client.writer.write(data)
+        client.writer.write_eof()
+        await asyncio.sleep(0.05)
+        served.node.submitted.set()
+        assert await client.reply_to(waiting) == {"accepted": 1}
+        assert await client.closed() == b""
 
 
 async def test_only_so_many_calls_may_wait(tmp_path: Path) -> None:
