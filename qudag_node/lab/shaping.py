@@ -7,9 +7,8 @@
 The counters are the truth that measurements are compared with. At every instant, in packets and in bytes,
 ``sent = delivered + dropped by loss, queue, outage or host + in flight``.
 
-Delays do not reorder unless asked: a packet leaves no earlier than the one before it, so with packets
-closer together than the jitter the mean delay is a little above ``delay``. An outage drops what is offered
-while it lasts; what is already on its way arrives.
+Delays do not reorder unless asked, and jitter adds nothing to the mean: see ``Jitter``. An outage drops what
+is offered while it lasts; what is already on its way arrives.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any
 
 from qudag_node.lab.impairment import CLEAN, Impairment
 
-__all__ = ["MAX_IN_FLIGHT_BYTES", "Counters", "Lateness", "LinkDirection"]
+__all__ = ["MAX_IN_FLIGHT_BYTES", "Counters", "Jitter", "Lateness", "LinkDirection"]
 
 #: Bounds what one direction may hold: 2 Gbit/s for 100 ms. Beyond it packets are dropped as by a full queue.
 MAX_IN_FLIGHT_BYTES = 32 << 20
@@ -111,6 +110,44 @@ class Lateness:
         }
 
 
+class Jitter:
+    """What varies the delay: uniform from -1 to 1 times the jitter, however dense the packets are.
+
+    Packets further apart than twice the jitter vary independently. Between closer ones the delay wanders, at
+    half a second for a second at most, so none overtakes another. (To let a packet wait for the one before it
+    keeps the order, too, but then each has the largest delay of its neighbourhood: with ``jitter=2ms`` and
+    five thousand packets a second the mean would be a millisecond too long.)
+    """
+
+    __slots__ = ("_at_s", "_offset_s", "_random", "_slope")
+
+    #: Seconds of delay gained or lost in a second. At -1 packets would all arrive at once.
+    SLOPE = 0.5
+
+    def __init__(self, seed: int | str) -> None:
+        self._random = random.Random(seed)
+        self._at_s = float("-inf")
+        self._offset_s = 0.0
+        self._slope = self.SLOPE
+
+    def offset_s(self, now_s: float, jitter_s: float, *, reorder: bool) -> float:
+        """What is added to the delay of a packet that sets out at ``now_s``."""
+        drawn = self._random.random()
+        elapsed_s, self._at_s = max(now_s - self._at_s, 0.0), now_s
+        if reorder or elapsed_s >= 2 * jitter_s:
+            self._offset_s = jitter_s * (2 * drawn - 1)
+            return self._offset_s
+        # Turning around at random, and at the bounds, leaves the distribution uniform: a random telegraph.
+        if drawn < elapsed_s / (2 * jitter_s):
+            self._slope = -self._slope
+        offset_s = self._offset_s + self._slope * elapsed_s
+        if abs(offset_s) > jitter_s:
+            bound_s = jitter_s if offset_s > 0 else -jitter_s
+            offset_s, self._slope = max(-jitter_s, min(2 * bound_s - offset_s, jitter_s)), -self._slope
+        self._offset_s = offset_s
+        return offset_s
+
+
 class LinkDirection:
     """Decides when, or whether, each packet arrives.
 
@@ -123,7 +160,7 @@ class LinkDirection:
         self.counters = Counters()
         self.lateness = Lateness()
         self._loss = random.Random(f"{seed}/loss")
-        self._jitter = random.Random(f"{seed}/jitter")
+        self._jitter = Jitter(f"{seed}/jitter")
         self._free_s = 0.0
         self._last_due_s = 0.0
         self._is_clean = impairment == CLEAN
@@ -202,7 +239,7 @@ class LinkDirection:
             due_s = self._free_s
         delay_s = impairment.delay_s
         if impairment.jitter_s:
-            delay_s += impairment.jitter_s * (2 * self._jitter.random() - 1)
+            delay_s += self._jitter.offset_s(due_s, impairment.jitter_s, reorder=impairment.reorder)
         due_s += max(delay_s, 0.0)
         if not impairment.reorder:
             due_s = max(due_s, self._last_due_s)

@@ -1,9 +1,11 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qudag_node.lab.impairment import CLEAN, Impairment
-from qudag_node.lab.shaping import MAX_IN_FLIGHT_BYTES, Lateness, LinkDirection
+from qudag_node.lab.shaping import MAX_IN_FLIGHT_BYTES, Jitter, Lateness, LinkDirection
 from tests.qudag_node.lab.test_impairment import IMPAIRMENTS
 
 
@@ -88,6 +90,42 @@ def test_jitter_keeps_the_order_unless_asked() -> None:
 
     assert due(reorder=False) == sorted(due(reorder=False))
     assert due(reorder=True) != sorted(due(reorder=True))
+
+
+@pytest.mark.parametrize("packets_per_s", [10, 200, 5000])
+def test_jitter_adds_nothing_to_the_mean_however_dense_the_packets_are(packets_per_s: int) -> None:
+    direction = LinkDirection(Impairment(delay_s=0.020, jitter_s=0.002), seed=1)
+    at_s = [n / packets_per_s for n in range(40_000)]
+    delays = sorted((direction.offer(sent_s, 100) or 0.0) - sent_s for sent_s in at_s)
+    assert sum(delays) / len(delays) == pytest.approx(0.020, rel=0.005)
+    assert [delays[int(len(delays) * share)] for share in (0.05, 0.5, 0.95)] == pytest.approx(
+        [0.0182, 0.0200, 0.0218], rel=0.01
+    )
+
+
+def test_packets_far_apart_vary_independently() -> None:
+    jitter = Jitter("seed")
+    offsets = [jitter.offset_s(float(n), 0.002, reorder=False) for n in range(5000)]
+    product = sum(a * b for a, b in pairwise(offsets)) / len(offsets)
+    assert abs(product) < 0.05 * sum(a * a for a in offsets) / len(offsets)
+
+
+@given(
+    gaps_s=st.lists(st.floats(0, 0.02), min_size=2, max_size=60),
+    jitters_s=st.lists(st.floats(1e-6, 0.01), min_size=1, max_size=3),
+)
+def test_the_jitter_is_within_its_bounds_and_of_limited_slope(
+    gaps_s: list[float], jitters_s: list[float]
+) -> None:
+    jitter, now_s, before_s = Jitter(0), 0.0, None
+    for number, gap_s in enumerate(gaps_s):
+        now_s += gap_s
+        jitter_s = jitters_s[number * len(jitters_s) // len(gaps_s)]
+        offset_s = jitter.offset_s(now_s, jitter_s, reorder=False)
+        assert abs(offset_s) <= jitter_s
+        if before_s is not None and len(jitters_s) == 1:
+            assert offset_s - before_s >= -gap_s - 1e-12
+        before_s = offset_s
 
 
 def test_a_change_of_rate_goes_on_with_what_waits() -> None:
