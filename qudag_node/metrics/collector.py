@@ -376,7 +376,7 @@ class MetricsCollector:
     def size_summary(self, message_type: str) -> Summary:
         """Describe the sizes in bytes of a type's messages since the start, sent and received together."""
         self.fold()
-        return self.traffic.sizes.histogram(self._number(message_type)).summary(unit=1)
+        return self.traffic.size_histogram(self._number(message_type)).summary(unit=1)
 
     def cpu_s(self) -> float:
         """Return the processor time that collecting has taken; see `CollectionCost`."""

@@ -41,6 +41,9 @@ HIGHEST_NS = (1 << 44) - 1
 _PERCENTILES = (0.50, 0.95, 0.99)
 _MANTISSA_BITS = 52
 _EXPONENT_BIAS = 1023
+#: A double holds every whole number of so many bits; a larger one (under 2^63) without its lowest 10 bits.
+_DOUBLE_BITS = _MANTISSA_BITS + 1
+_UPPER_BITS = -(1 << 10)
 _LARGEST = np.iinfo(np.int64).max
 
 Int64s = npt.NDArray[np.int64]
@@ -53,16 +56,16 @@ def bucket_of(value: int) -> int:
 
 
 def buckets_of(values: Int64s) -> Int64s:
-    """Return the buckets of many values, none of them negative. About 4 ns each."""
-    # The exponent field of the nearest double is the bit length, less one. Rounding up to the next power of
-    # two does no harm: 127 after one shift more names the same bucket as 255.
-    shift = values.astype(np.float64).view(np.int64)
-    shift >>= _MANTISSA_BITS
-    shift -= _EXPONENT_BIAS + SUB_BUCKET_BITS
-    np.maximum(shift, 0, out=shift)
-    buckets = shift << SUB_BUCKET_BITS
-    buckets += values >> shift
-    return buckets
+    """Return the buckets of many values, none of them negative. About 2 ns each."""
+    if len(values) and int(values.max()) >> _DOUBLE_BITS:
+        # A double would round these, perhaps up to the next bucket; what is cleared decides nothing.
+        values = np.where(values >> _DOUBLE_BITS, values & _UPPER_BITS, values)
+    # The upper bits of a double are its exponent and the bits that follow the leading one: but for a constant
+    # they are the number of the bucket. Below 128 there are too few bits, and the value is the bucket.
+    buckets = values.astype(np.float64).view(np.int64)
+    buckets >>= _MANTISSA_BITS - SUB_BUCKET_BITS
+    buckets -= _EXPONENT_BIAS + SUB_BUCKET_BITS - 1 << SUB_BUCKET_BITS
+    return np.maximum(buckets, np.minimum(values, (1 << SUB_BUCKET_BITS) - 1), out=buckets)
 
 
 def bucket_midpoint(bucket: int) -> int:
@@ -179,6 +182,10 @@ class HistogramTable:
         rows: How many.
         highest: Larger values count as this one.
         counts: Type of the counts; int32 halves the memory of a table that is cleared in time.
+
+    Attributes:
+        samples: How many values each row holds.
+        sums: Their sums.
     """
 
     def __init__(
@@ -188,53 +195,63 @@ class HistogramTable:
         self._counts = np.zeros((rows, bucket_of(highest) + 1), counts)
         self._cells = self._counts.reshape(-1)
         self._one = counts(1)  # of the same type: with a plain 1 numpy takes a way that is 30 times slower
-        self._samples = np.zeros(rows, np.int64)
-        self._sums = np.zeros(rows, np.int64)
+        self.samples: Int64s = np.zeros(rows, np.int64)
+        self.sums: Int64s = np.zeros(rows, np.int64)
         self._lows = np.full(rows, _LARGEST, np.int64)
         self._highs = np.zeros(rows, np.int64)
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        arrays = (self._counts, self._samples, self._sums, self._lows, self._highs)
+        arrays = (self._counts, self.samples, self.sums, self._lows, self._highs)
         return sum(array.nbytes for array in arrays)
 
     def record_many(self, rows: Int64s, values: Int64s) -> None:
-        """Add ``values[i]`` to row ``rows[i]``; none is negative. About 12 ns each."""
-        values = np.minimum(values, self.highest)
+        """Add ``values[i]`` to row ``rows[i]``; none is negative or above ``highest``. About 13 ns each."""
         cells = rows * self._counts.shape[1]
         cells += buckets_of(values)
         np.add.at(self._cells, cells, self._one)
-        self._samples += np.bincount(rows, minlength=len(self._samples))
-        np.add.at(self._sums, rows, values)
+        self.samples += np.bincount(rows, minlength=len(self.samples))
+        np.add.at(self.sums, rows, values)
         np.minimum.at(self._lows, rows, values)
         np.maximum.at(self._highs, rows, values)
 
-    def samples(self, row: int) -> int:
-        """Return how many values a row holds."""
-        return int(self._samples[row])
+    def record_runs(self, rows: Int64s, starts: Int64s, values: Int64s) -> None:
+        """Add runs of values: from ``starts[i]`` on they are of row ``rows[i]``, up to the next start.
+
+        The rows differ. Faster than `record_many`, about 6 ns each, if the runs are few.
+        """
+        runs = np.diff(starts, append=len(values))
+        cells = buckets_of(values)
+        cells += np.repeat(rows * self._counts.shape[1], runs)
+        np.add.at(self._cells, cells, self._one)
+        self.samples[rows] += runs
+        self.sums[rows] += np.add.reduceat(values, starts)
+        self._lows[rows] = np.minimum(self._lows[rows], np.minimum.reduceat(values, starts))
+        self._highs[rows] = np.maximum(self._highs[rows], np.maximum.reduceat(values, starts))
 
     def add_to(self, histogram: Histogram, row: int) -> None:
         """Merge one row into a histogram of the same range."""
-        samples = int(self._samples[row])
+        samples = int(self.samples[row])
         if not samples:
             return
         low, high = int(self._lows[row]), int(self._highs[row])
         used = slice(bucket_of(low), bucket_of(high) + 1)
         histogram.counts[used] += self._counts[row, used]
-        histogram.widen(samples=samples, total=int(self._sums[row]), low=low, high=high)
+        histogram.widen(samples=samples, total=int(self.sums[row]), low=low, high=high)
 
-    def histogram(self, row: int) -> Histogram:
-        """Return one row as a histogram of its own."""
+    def histogram(self, rows: Iterable[int]) -> Histogram:
+        """Return some rows together as a histogram of its own."""
         histogram = Histogram(self.highest)
-        self.add_to(histogram, row)
+        for row in rows:
+            self.add_to(histogram, row)
         return histogram
 
     def clear(self) -> None:
         """Forget everything."""
         self._counts[:] = 0
-        self._samples[:] = 0
-        self._sums[:] = 0
+        self.samples[:] = 0
+        self.sums[:] = 0
         self._lows[:] = _LARGEST
         self._highs[:] = 0
 
@@ -252,9 +269,9 @@ class RollingHistograms:
         """Memory held."""
         return sum(table.nbytes for table in self._tables)
 
-    def record_many(self, rows: Int64s, values: Int64s) -> None:
-        """Add ``values[i]`` to row ``rows[i]`` of the newest slice."""
-        self._tables[-1].record_many(rows, values)
+    def record_runs(self, rows: Int64s, starts: Int64s, values: Int64s) -> None:
+        """Add runs of values to the newest slice; see `HistogramTable.record_runs`."""
+        self._tables[-1].record_runs(rows, starts, values)
 
     def rotate(self) -> None:
         """Begin a new slice in place of the oldest."""

@@ -20,12 +20,12 @@ besides; so it is due only at 16,384 events, and whenever somebody reads. It wor
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from qudag_node.metrics.histogram import HIGHEST_NS, HistogramTable, RollingHistograms
+from qudag_node.metrics.histogram import HIGHEST_NS, Histogram, HistogramTable, RollingHistograms
 from qudag_node.metrics.rings import LatencyRings
 from qudag_node.metrics.slots import grown
 
@@ -60,16 +60,14 @@ def _keep_freed_memory() -> None:
 
 
 def _take(events: list[float]) -> Float64s:
-    """Remove the oldest slice from a log and return it as an array."""
-    chunk = events[:_SLICE]
-    del events[:_SLICE]
-    return np.frombuffer(struct.pack(f"{len(chunk)}d", *chunk))
+    """Empty a log and return it as an array."""
+    taken = np.frombuffer(struct.pack(f"{len(events)}d", *events))
+    events.clear()
+    return taken
 
 
-def _remainders(values: Int64s, divisor: int) -> Int64s:
-    """Return values % divisor; numpy multiplies where it divides by one number, but not for %."""
-    remainders: Int64s = values - values // divisor * divisor
-    return remainders
+def _slices(length: int) -> Iterator[slice]:
+    return (slice(first, first + _SLICE) for first in range(0, length, _SLICE))
 
 
 class TrafficRecorder:
@@ -89,20 +87,17 @@ class TrafficRecorder:
         self.events: list[float] = []
         self.log: Callable[[float], None] = self.events.append
         self.recorded = 0
-        #: Sizes in bytes, a row for each type.
-        self.sizes = HistogramTable(types, MAX_SIZE_BYTES)
         self._types = types
         self._cells = 2 * types
+        #: Sizes in bytes, a row for each direction and type: those sent, then those received.
+        self.sizes = HistogramTable(self._cells, MAX_SIZE_BYTES)
         self._messages = np.zeros(capacity * self._cells, np.int64)
         self._bytes = np.zeros(capacity * self._cells, np.int64)
-        self._total_messages = np.zeros(self._cells, np.int64)
-        self._total_bytes = np.zeros(self._cells, np.int64)
 
     @property
     def nbytes(self) -> int:
         """Memory held, the log at its usual largest included."""
-        arrays = (self._messages, self._bytes, self._total_messages, self._total_bytes)
-        return sum(array.nbytes for array in arrays) + self.sizes.nbytes + FOLD_AT * 32
+        return self._messages.nbytes + self._bytes.nbytes + self.sizes.nbytes + FOLD_AT * 40
 
     def slot_key(self, slot: int) -> float:
         """Return a peer's part of a key."""
@@ -125,12 +120,17 @@ class TrafficRecorder:
 
     def fold(self) -> None:
         """Take the whole log into the totals."""
-        while self.events:
-            self._fold_slice(_take(self.events).astype(np.int64))
+        events = _take(self.events)
+        for part in _slices(len(events)):
+            self._fold_slice(events[part].astype(np.int64))
 
     def totals(self, direction: int) -> tuple[Int64s, Int64s]:
         """Return messages and bytes by type since the start."""
-        return self._by_type(self._total_messages, direction), self._by_type(self._total_bytes, direction)
+        return self._by_type(self.sizes.samples, direction), self._by_type(self.sizes.sums, direction)
+
+    def size_histogram(self, message_type: int) -> Histogram:
+        """Return the sizes of a type's messages, sent and received together."""
+        return self.sizes.histogram((message_type, self._types + message_type))
 
     def of_slot(self, slot: int, direction: int) -> tuple[Int64s, Int64s]:
         """Return messages and bytes by type of one peer."""
@@ -148,13 +148,11 @@ class TrafficRecorder:
 
     def _fold_slice(self, events: Int64s) -> None:
         sizes = events & MAX_SIZE_BYTES
-        places = events >> _SIZE_BITS
-        cells = _remainders(places, self._cells)
-        np.add.at(self._messages, places, 1)
-        np.add.at(self._bytes, places, sizes)
-        self._total_messages += np.bincount(cells, minlength=self._cells)
-        np.add.at(self._total_bytes, cells, sizes)
-        self.sizes.record_many(_remainders(cells, self._types), sizes)
+        events >>= _SIZE_BITS  # now the places of the counters
+        np.add.at(self._messages, events, 1)
+        np.add.at(self._bytes, events, sizes)
+        events %= self._cells
+        self.sizes.record_many(events, sizes)
         self.recorded += len(events)
 
 
@@ -181,7 +179,6 @@ class LatencyRecorder:
         self.recorded = 0
         self.rejected = 0
         self._own = series
-        self._all_peers = series
         self._slot_key = slot_key
         self.rings = LatencyRings(capacity)
         #: One row for each own series, and a last one for all peers together.
@@ -207,8 +204,9 @@ class LatencyRecorder:
 
     def fold(self) -> None:
         """Take the whole log into histograms and rings."""
-        while self.events:
-            self._fold_slice(_take(self.events), _take(self._value_log))
+        keys, seconds = _take(self.events), _take(self._value_log)
+        for part in _slices(len(keys)):
+            self._fold_slice(keys[part], seconds[part])
 
     def _fold_slice(self, keys: Float64s, seconds: Float64s) -> None:
         self.recorded += len(seconds)
@@ -216,16 +214,25 @@ class LatencyRecorder:
         if not valid.all():
             self.rejected += len(seconds) - int(valid.sum())
             keys, seconds = keys[valid], seconds[valid]
-        series = keys / self._slot_key + self._own  # the node's own first, then the slots
+            if not len(keys):
+                return
+        series = keys / self._slot_key
+        series += self._own  # the node's own first, then the slots
         # Sorting 16-bit numbers is a radix sort (4 ns each, and stable: the order of time is kept).
         few = len(self.rings.count) + self._own < 1 << 16
         order = np.argsort(series.astype(np.uint16 if few else np.uint32), kind="stable")
-        by_series = series[order].astype(np.int64)
+        by_series = series.astype(np.int64)[order]
         seconds = np.minimum(seconds[order], HIGHEST_NS / _NS_PER_S)
-        rows = np.minimum(by_series, self._all_peers)
+        starts = np.flatnonzero(np.diff(by_series, prepend=-1))
+        rows = by_series[starts]
+        own = int(rows.searchsorted(self._own))
+        # To the window all peers are one row, the one after the node's own.
+        self._record_window(np.minimum(rows[: own + 1], self._own), starts[: own + 1], seconds)
+        if own < len(rows):
+            first = starts[own]
+            self.rings.record_runs(rows[own:] - self._own, starts[own:] - first, seconds[first:])
+
+    def _record_window(self, rows: Int64s, starts: Int64s, seconds: Float64s) -> None:
         nanoseconds = np.rint(seconds * _NS_PER_S).astype(np.int64)
-        self.window.record_many(rows, nanoseconds)
-        self.counts += np.bincount(rows, minlength=len(self.counts))
-        first_peer = int(np.searchsorted(by_series, self._own))
-        if first_peer < len(by_series):
-            self.rings.record_many(by_series[first_peer:] - self._own, seconds[first_peer:])
+        self.window.record_runs(rows, starts, nanoseconds)
+        self.counts[rows] += np.diff(starts, append=len(seconds))

@@ -61,21 +61,20 @@ class LatencyRings:
         self._has_news[slot] = False
         self.count[slot] = 0
 
-    def record_many(self, slots: Int64s, seconds: npt.NDArray[np.float64]) -> None:
-        """Add samples that are grouped by slot, and in the order of time within each."""
-        starts = np.flatnonzero(np.diff(slots, prepend=-1))
-        runs = np.diff(starts, append=len(slots))
-        run_of_sample = np.repeat(np.arange(len(starts)), runs)
-        owners = slots[starts]
-        place = np.arange(len(slots)) - starts[run_of_sample]  # 0, 1, 2 … within its run
-        cells = (self.count[owners][run_of_sample] + place) & _PLACE_MASK
-        cells += slots * RING_SAMPLES
+    def record_runs(self, slots: Int64s, starts: Int64s, seconds: npt.NDArray[np.float64]) -> None:
+        """Add runs of samples, each in the order of time: from ``starts[i]`` on they are of ``slots[i]``."""
+        runs = np.diff(starts, append=len(seconds))
+        # The n-th sample of a slot has place n & mask; here n is its place in its run plus the slot's count.
+        cells = np.repeat(self.count[slots] - starts, runs)
+        cells += np.arange(len(seconds))
+        cells &= _PLACE_MASK
+        cells += np.repeat(slots * RING_SAMPLES, runs)
         if runs.max() > RING_SAMPLES:  # older ones would only be overwritten
-            newest = runs[run_of_sample] - place <= RING_SAMPLES
+            newest = np.repeat(starts + runs, runs) - np.arange(len(seconds)) <= RING_SAMPLES
             cells, seconds = cells[newest], seconds[newest]
         self._samples.reshape(-1)[cells] = seconds
-        self.count[owners] += runs
-        self._has_news[owners] = True
+        self.count[slots] += runs
+        self._has_news[slots] = True
 
     def figure(self, name: str) -> Float32s:
         """Return one of `FIGURES` for every slot, NaN where there is no sample. Call `refresh` first."""

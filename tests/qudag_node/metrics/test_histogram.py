@@ -137,25 +137,30 @@ def test_nothing_recorded_is_nothing_known() -> None:
     assert empty.summary().p50 is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1 << 45)), max_size=100))
-def test_a_table_is_a_histogram_for_each_row(samples: list[tuple[int, int]]) -> None:
+@given(samples=st.lists(st.tuples(st.integers(0, 3), st.integers(0, HIGHEST_NS)), min_size=1, max_size=100))
+@pytest.mark.parametrize("in_runs", [False, True])
+def test_a_table_is_a_histogram_for_each_row(in_runs: bool, samples: list[tuple[int, int]]) -> None:
     table = HistogramTable(4)
-    rows, values = (
-        np.array(column, np.int64) for column in (zip(*samples, strict=True) if samples else ([], []))
-    )
-    table.record_many(rows, values)
+    half = len(samples) // 2
+    for part in (samples[:half], samples[half:]):
+        rows, values = (np.array([each[column] for each in sorted(part)], np.int64) for column in (0, 1))
+        if in_runs and part:
+            starts = np.flatnonzero(np.diff(rows, prepend=-1))
+            table.record_runs(rows[starts], starts, values)
+        else:
+            table.record_many(rows, values)
     for row in range(4):
-        expected = histogram_of([min(value, HIGHEST_NS) for of, value in samples if of == row])
+        expected = histogram_of([value for of, value in samples if of == row])
         found = Histogram()
         table.add_to(found, row)
         assert found.summary() == expected.summary()
-        assert table.samples(row) == expected.samples
+        assert (table.samples[row], table.sums[row]) == (expected.samples, expected.sum)
 
 
 def test_a_window_forgets_its_oldest_slice() -> None:
     window = RollingHistograms(2, slices=3)
     for value in (1, 2, 3):
-        window.record_many(np.array([0]), np.array([value]))
+        window.record_runs(np.array([0]), np.array([0]), np.array([value]))
         assert window.histogram([0]).max == value
         window.rotate()
     assert (window.histogram([0]).min, window.histogram([0]).max) == (2, 3)
@@ -166,5 +171,5 @@ def test_a_window_forgets_its_oldest_slice() -> None:
 
 def test_rows_of_a_window_can_be_seen_together() -> None:
     window = RollingHistograms(3)
-    window.record_many(np.array([0, 1, 2]), np.array([10, 20, 30]))
+    window.record_runs(np.array([0, 1, 2]), np.array([0, 1, 2]), np.array([10, 20, 30]))
     assert window.histogram([0, 2]).sum == 40
