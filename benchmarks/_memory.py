@@ -1,19 +1,22 @@
 """Prints what metrics of 10,000 peers take: ``python -m benchmarks._memory ours|prometheus``.
 
 A process of its own for each, since memory once taken is seldom given back. The figure is the growth of the
-resident memory after everything has been imported.
+resident memory after everything has been imported. Ours holds a full history: every message type, fate and
+latency occurs and varies, and then time runs on until the last slot of every ring has been written.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 from random import Random
 
 from benchmarks._prometheus import PrometheusMetrics, PrometheusPeer
 from qudag_node.history import History
+from qudag_node.history.history import TIERS
 from qudag_node.host import ProcessSampler
-from qudag_node.metrics import MetricsCollector, PeerLabels
+from qudag_node.metrics import MetricsCollector, PeerHandle, PeerLabels
 from qudag_node.monitors import StatsAggregator
 from qudag_node.overlay.frames import FRAME_NAMES
 
@@ -21,8 +24,6 @@ __all__: list[str] = []
 
 PEERS = 10_000
 SAMPLES = 128
-#: As long as the coarsest ring is: a week of minutes. Everything that grows has grown by then.
-_HISTORY_TICKS = 200
 
 
 def main() -> None:
@@ -50,10 +51,37 @@ def _ours() -> list[object]:
             collector.record_message_received(handle, "data", 300)
             collector.record_message_sent(handle, "data", 300)
             collector.record_latency(handle, rng.random(), method="link-ping")
+        _record_everything(collector, handles[tick], rng)
         aggregator.tick(now_mono_s=tick, now_unix_s=tick)
-        history.append(aggregator.aggregate(now_mono_s=tick, now_unix_s=tick))
-    last = aggregator.aggregate(now_mono_s=SAMPLES, now_unix_s=SAMPLES)
+        last = aggregator.aggregate(now_mono_s=tick, now_unix_s=tick)
+        history.append(last)
+    unix_s = float(SAMPLES)
+    for step_s, slots in TIERS:
+        for _ in range(slots):
+            unix_s += step_s
+            history.append(replace(last, node=replace(last.node, sampled_unix_s=unix_s)))
     return [collector, aggregator, history, handles, last]
+
+
+def _record_everything(collector: MetricsCollector, peer: PeerHandle, rng: Random) -> None:
+    """Let something of every kind happen, another number of times each."""
+    for name in FRAME_NAMES:
+        for _ in range(rng.randrange(1, 4)):
+            collector.record_message_sent(peer, name, rng.randrange(60, 9000))
+            for _ in range(4):
+                collector.record_message_received(peer, name, rng.randrange(60, 9000))
+            collector.record_message_processed(name, rng.random())
+            collector.record_message_failed(peer, name, "malformed")
+            collector.record_message_dropped(peer, name, "in", "rate limit")
+            collector.record_message_dropped(peer, name, "out", "queue full")
+            collector.record_duplicate(name)
+            collector.change_queued_out(name, 1)
+            collector.record_type_latency(name, rng.random(), method="request-reply")
+        collector.record_routing_latency(rng.random())
+        collector.record_propagation(rng.random(), error_bound_s=0.001)
+        collector.record_loop_lag(rng.random())
+        collector.record_vertex_accepted(rng.randrange(9))
+    collector.probe_sent(peer)
 
 
 def _prometheus() -> list[object]:

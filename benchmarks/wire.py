@@ -118,7 +118,7 @@ def _request_row() -> Row:
 def _history_rows() -> list[Row]:
     history, statistics = History(), _statistics(1)
     history.append(statistics)
-    rings = {name: deque([value], 600) for name, value in numbers_of(statistics)}
+    rings = {name: deque([value], 600) for name, value in zip(*numbers_of(statistics), strict=True)}
     seconds = iter(range(1, 10_000))
 
     def ours() -> None:
@@ -126,7 +126,7 @@ def _history_rows() -> list[Row]:
         history.append(replace(statistics, node=replace(statistics.node, sampled_unix_s=at_unix_s)))
 
     def theirs() -> None:
-        for name, value in numbers_of(statistics):
+        for name, value in zip(*numbers_of(statistics), strict=True):
             rings[name].append(value)
 
     ours_s, peer_s = _best(ours, theirs)

@@ -73,6 +73,10 @@ class History:
         self._max_series = max_series
         self._series: dict[str, int] = {}
         self._refused: set[int] = set()
+        # What the last statistics held: names, which of these have a series, and the series of those.
+        self._names: list[str] = []
+        self._found: npt.NDArray[np.intp] = np.empty(0, np.intp)
+        self._numbers: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
     @property
     def nbytes(self) -> int:
@@ -87,15 +91,11 @@ class History:
     def append(self, statistics: NetworkStatistics) -> None:
         """Add what is known at ``statistics.node.sampled_unix_s``."""
         at_unix_s = statistics.node.sampled_unix_s
-        found = list(numbers_of(statistics))
-        for name, _ in found:
-            if name not in self._series:
-                self._admit(name)
+        names, numbers = numbers_of(statistics)
+        if names != self._names:
+            self._follow(names)
         values = self._rings.sample()
-        for name, value in found:
-            series = self._series.get(name)
-            if series is not None:
-                values[series] = value
+        values[self._numbers] = np.array(numbers)[self._found]
         self._rings.push(at_unix_s, values)
         self._peers.push(at_unix_s, statistics.peers)
 
@@ -159,6 +159,15 @@ class History:
         if series is None:
             raise KeyError(name)
         return self._peers.rings, series
+
+    def _follow(self, names: list[str]) -> None:
+        """Notice that the statistics hold other numbers than before."""
+        for name in names:
+            if name not in self._series:
+                self._admit(name)
+        found = [place for place, name in enumerate(names) if name in self._series]
+        self._names, self._found = names, np.array(found, np.intp)
+        self._numbers = np.array([self._series[names[place]] for place in found], np.intp)
 
     def _admit(self, name: str) -> None:
         if len(self._series) < self._max_series:

@@ -132,7 +132,7 @@ def test_the_tier_that_reaches_back_and_is_fine_enough_is_read(
 def test_an_empty_group_has_no_end() -> None:
     rings = Rings((Tier(1, 10),))
     assert rings.end_unix_s == 0
-    assert rings.nbytes == 80
+    assert rings.nbytes == 10 * (8 + 4)
 
 
 @pytest.mark.parametrize(("step_s", "slots"), [(0, 5), (-1, 5), (1, 0)])
@@ -144,7 +144,59 @@ def test_a_tier_has_a_step_and_slots(step_s: float, slots: int) -> None:
 def test_a_ring_says_what_it_takes() -> None:
     ring = Ring(Tier(1, 10))
     ring.grow()
-    assert ring.nbytes == 64 * 10 * 4 + 10 * 8
+    assert ring.nbytes == 10 * (8 + 4)
+    ring.store(3, 0, 1.0)
+    assert ring.nbytes == 10 * (8 + 4) + 10 * 16 * 4
+
+
+def test_a_series_takes_memory_when_a_sample_differs_and_not_before() -> None:
+    rings = rings_of(Tier(1, 10))
+    before = rings.nbytes
+    for second in range(5):
+        push(rings, second, {Fold.MEAN: 3.0, Fold.MAX: nan})
+    assert rings.nbytes == before
+    push(rings, 5, {Fold.MEAN: 4.0, Fold.MAX: nan})
+    assert rings.nbytes == before + 10 * 16 * 4
+    assert np.array_equal(rings.read(Fold.MEAN, 0, 0, 6, 1), [3, 3, 3, 3, 3, 4])
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(-3, 9), *[st.sampled_from([0.0] * 20 + [nan, 2.0, 7.0])] * 3), max_size=40
+    ),
+    late=st.integers(0, 10),
+    fold=st.sampled_from(Fold),
+)
+def test_series_that_mostly_stay_the_same_have_the_points_of_any_other(
+    steps: list[tuple[int, float, float, float]], late: int, fold: Fold
+) -> None:
+    tiers = (Tier(1, 40), Tier(4, 30))
+    rings, numbers = Rings(tiers), list[int]()
+    kept: list[tuple[int, tuple[float, ...]]] = []
+    held: list[dict[int, tuple[int, list[int]]]] = [{}, {}]
+    latest = [-1, -1]
+    at_unix_s = 1000
+    for number, (step, *values) in enumerate(steps):
+        # Every second or more, or back by more than drift: never what a ring takes for drift.
+        at_unix_s += step if step < -1 else abs(step) * 2 + 2
+        while len(numbers) < (3 if number >= late else 1):
+            numbers.append(rings.add(fold))
+        sample = rings.sample()
+        sample[numbers] = values[: len(numbers)]
+        rings.push(at_unix_s, sample)
+        kept.append((at_unix_s, (*values[: len(numbers)], nan, nan)))
+        for which, tier in enumerate(tiers):
+            bucket = at_unix_s // int(tier.step_s)
+            slot = bucket % tier.slots
+            members = held[which][slot][1] if bucket == latest[which] else []
+            held[which][slot] = (bucket, [*members, number])
+            latest[which] = bucket
+    for which in range(len(tiers)):
+        for bucket, members in held[which].values():
+            for series, of_rings in enumerate(numbers):
+                inside = [v for v in (kept[member][1][series] for member in members) if not isnan(v)]
+                (point,) = rings.read(of_rings, which, bucket, 1, 1)
+                assert point == pytest.approx(FOLDS[fold](inside)) if inside else isnan(point)
 
 
 @pytest.mark.parametrize("fold", Fold)
