@@ -6,8 +6,10 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from qudag_node.errors import PeerError
 from qudag_node.overlay.certificate import certificate_of, client_context, server_context
 from qudag_node.overlay.faults import LinkIdentityError, LinkRefusedError, cause_of
 from qudag_node.overlay.frames import (
+    HEADER_BYTES,
     FrameDecoder,
     FrameType,
     GoodbyeReason,
@@ -114,6 +117,25 @@ def test_a_certificate_without_an_ed25519_key_is_refused() -> None:
     with pytest.raises(LinkIdentityError) as caught:
         one.start()
     assert caught.value.cause == "key_type"
+
+
+def test_the_proof_is_a_signature_over_what_the_protocol_says() -> None:
+    one, other = client(), server()
+    server_hello = other.start()[HEADER_BYTES:]
+    assert one.start() == b""
+    client_hello = give(one, encode_frame(FrameType.HELLO, server_hello))[HEADER_BYTES:]
+    unsigned, signature = client_hello[:-64], client_hello[-64:]
+    signed = (
+        b"qudag-link/1\0"
+        + b"testnet"
+        + ALICE.public_key
+        + BOB.peer_id.encode()
+        + sha256(certificate_of(BOB)).digest()
+        + NONCE
+        + sha256(server_hello + unsigned).digest()
+    )
+    # Another implementation has nothing but the page to go by.
+    Ed25519PublicKey.from_public_bytes(ALICE.public_key).verify(signature, signed)
 
 
 def test_a_relayed_proof_does_not_hold() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qudag_node.overlay.advert import decode_advert, sign_advert
+from qudag_node.overlay.advert import MAX_LINKS, decode_advert, sign_advert
 from qudag_node.overlay.frames import RemoteFault
 from qudag_node.overlay.linkstate import LinkState, LinkStateConfig, MapNode
 from qudag_node.overlay.lsdb import DatabaseLimits, Outcome
@@ -278,3 +278,45 @@ def test_whatever_happened_all_maps_agree_with_the_network_in_the_end(
                 walked.append(network.name_of(hop))
                 assert frozenset(walked[-2:]) in linked
                 assert len(walked) <= len(path), f"{walked} is longer than {path}"
+
+
+def test_a_leaf_passes_nothing_on_and_tells_of_itself_only() -> None:
+    leaf = LinkState(
+        signer_of(1),
+        Verifier(NETWORK),
+        LinkStateConfig(name="leaf", is_leaf=True),
+        sequence=0,
+        rng=Random(1),
+        now_mono_s=0.0,
+    )
+    others = [
+        sign_advert(
+            signer_of(number),
+            {},
+            sequence=EPOCH_MS,
+            name=f"peer{number}",
+            lifetime_s=120,
+            is_leaf=False,
+            is_leaving=False,
+        ).encoded
+        for number in (2, 3)
+    ]
+    relay = state_of(4)
+    for encoded in others:
+        for state, flood in ((leaf, None), (relay, encoded)):
+            verdict = state.receive(encoded, signer_of(2).public_key, 0.0)
+            assert verdict.outcome is Outcome.ACCEPTED
+            assert verdict.flood == flood
+    own = leaf.tick(0.0, EPOCH_MS).advert
+    assert leaf.adverts() == [own]
+    assert relay.adverts()[:2] == others
+
+
+def test_of_too_many_links_the_cheapest_are_told() -> None:
+    state = state_of(1)
+    keys = [signer_of(1000 + number).public_key for number in range(MAX_LINKS + 20)]
+    for number, key in enumerate(keys):
+        state.neighbour_up(key, 0.0, rtt_s=0.001 * (1 + number))
+    encoded = state.tick(10.0, EPOCH_MS).advert
+    assert encoded is not None
+    assert set(decode_advert(encoded).cost_us_by_neighbour) == set(keys[:MAX_LINKS])

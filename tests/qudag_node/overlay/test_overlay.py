@@ -16,6 +16,7 @@ from qudag_node.overlay.advert import sign_advert
 from qudag_node.overlay.events import EventKind
 from qudag_node.overlay.frames import FrameType, encode_frame
 from qudag_node.overlay.identity import Identity
+from qudag_node.overlay.routed import RoutedKind, sign_routed
 from qudag_node.overlay.signing import Signer
 from tests.qudag_node.overlay.links import NETWORK, until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, line_of, linked, ring_of, running
@@ -71,6 +72,26 @@ async def test_distant_nodes_are_probed_in_the_background() -> None:
         handle = nodes[0].collector.open_peer(nodes[2].id)
         await until(lambda: handle.rtt_method == "routed-probe")
         assert nodes[0].collector.open_peer(nodes[1].id).rtt_method in {"", "link-ping"}
+
+
+async def test_a_node_that_shares_no_links_relays_for_nobody() -> None:
+    one, leaf, other = Node("one"), Node("leaf", share_links=False), Node("other")
+    message = sign_routed(
+        Signer(one.identity.private_key, NETWORK),
+        other.identity.public_key,
+        b"x",
+        kind=RoutedKind.MESSAGE,
+        identity=bytes(16),
+        ttl=8,
+    )
+    async with running(one, leaf, other):
+        await linked((one, leaf), (leaf, other))
+        [link] = one.overlay.links()
+        link.send(FrameType.ROUTED, encode_frame(FrameType.ROUTED, message), time.monotonic())
+        await until(lambda: leaf.collector.totals().dropped_by_cause.get("routed_not_relaying") == 1)
+        assert not one.overlay.path(other.identity.peer_id)
+        with pytest.raises(PeerUnreachableError):
+            one.overlay.send_routed(other.identity.peer_id, b"x")
 
 
 async def test_nodes_that_are_told_of_and_nobody_can_reach_are_no_peers() -> None:
