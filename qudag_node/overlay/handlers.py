@@ -188,7 +188,7 @@ class Handlers:
                 self._collector.record_duplicate("advert")
                 self.on_map()
                 return None
-            case Outcome.RATE | Outcome.FULL:
+            case Outcome.RATE | Outcome.STRANGERS | Outcome.FULL:
                 return verdict.outcome
 
     def _handle_peers(self, received: Received) -> _Fate:

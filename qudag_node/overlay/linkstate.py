@@ -42,6 +42,10 @@ _MAX_LIFETIME_S = 0xFFFF
 _LEAST_RECOMPUTE_S = 0.02
 _RECOMPUTE_S_PER_NODE = 0.0005
 _EXPIRY_INTERVAL_S = 1.0
+# Of nodes not heard of before one neighbour may tell so many a second over time, and so many at once. A new
+# node learns a map of 4,096 in a minute; who invents nodes costs everybody 1 % of a core, not all of it.
+_STRANGERS_PER_S = 50.0
+_STRANGERS_BURST = 1024.0
 # A neighbour that has told nothing for so long has nothing to tell.
 _EXCHANGE_TIMEOUT_S = 2.0
 
@@ -106,6 +110,7 @@ class _Neighbour:
     cost: LinkCost
     is_told: bool
     tell_at_mono_s: float
+    strangers: TokenBucket
 
 
 class LinkState:
@@ -156,18 +161,26 @@ class LinkState:
         A second link that takes the place of the first changes nothing: the neighbour was never gone.
         """
         if key not in self._neighbours:
-            self._neighbours[key] = _Neighbour(LinkCost(rtt_s), False, now_mono_s + _EXCHANGE_TIMEOUT_S)
+            strangers = TokenBucket(_STRANGERS_PER_S, _STRANGERS_BURST, now_mono_s)
+            tell_at_mono_s = now_mono_s + _EXCHANGE_TIMEOUT_S
+            self._neighbours[key] = _Neighbour(LinkCost(rtt_s), False, tell_at_mono_s, strangers)
             self._must_compute = True
 
-    def neighbour_rtt(self, key: bytes, rtt_s: float) -> None:
-        """A ping was answered; unknown neighbours are ignored, for their link may just have ended."""
+    def neighbour_rtt(self, key: bytes, rtt_s: float) -> bool:
+        """A ping was answered; unknown neighbours are ignored, for their link may just have ended.
+
+        Returns:
+            Whether ``due_mono_s`` may have changed by it.
+        """
         neighbour = self._neighbours.get(key)
         if neighbour is None:
-            return
+            return False
         is_first = not neighbour.cost.is_measured
         neighbour.cost.sample(rtt_s)
-        if neighbour.is_told and (is_first or neighbour.cost.is_worth_telling):
-            self._must_reprice = True
+        if self._must_reprice or not neighbour.is_told:
+            return False
+        self._must_reprice = is_first or neighbour.cost.is_worth_telling
+        return self._must_reprice
 
     def neighbour_down(self, key: bytes) -> None:
         """The link has ended."""
@@ -193,6 +206,8 @@ class LinkState:
         advert = decode_advert(encoded)
         if advert.origin == self._signer.public_key:
             return self._receive_own(advert)
+        if not self._may_tell(sender, advert.origin, now_mono_s):
+            return Verdict(Outcome.STRANGERS)
         before = self._database.changes
         outcome = self._database.receive(
             advert, now_mono_s, needed=self._reachability.present, neighbours=self._neighbours
@@ -303,6 +318,12 @@ class LinkState:
         """Return every link that anybody claims, in the order of their ends."""
         return sorted(set(map_links(self._claims())))
 
+    def _may_tell(self, sender: bytes, origin: bytes, now_mono_s: float) -> bool:
+        neighbour = self._neighbours.get(sender)
+        if neighbour is None or origin in self._neighbours or self._database.get(origin) is not None:
+            return True
+        return neighbour.strangers.take(1, now_mono_s)
+
     def _receive_own(self, advert: Advert) -> Verdict:
         """An advert of ours comes back: one from before a restart is outrun, or it would count for ever."""
         if self._own is not None and not advert.is_newer_than(self._own):
@@ -323,9 +344,11 @@ class LinkState:
 
     def _advertise(self, wall_ms: int, *, is_leaving: bool = False) -> Advert:
         self._sequence = next_sequence(self._sequence, wall_ms)
-        # Over 256 links the cheapest are told; the others still serve as direct ways.
+        # Over 256 links the cheapest are told; the others still serve as direct ways. What was told stays
+        # told, or links of much the same cost would come and go on everybody's map.
+        before = {} if self._own is None else self._own.cost_us_by_neighbour
         costs = {key: neighbour.cost.advertise() for key, neighbour in self._told()}
-        told = sorted(costs, key=lambda key: (costs[key], key))[:MAX_LINKS]
+        told = sorted(costs, key=lambda key: (key not in before, costs[key], key))[:MAX_LINKS]
         self._own = sign_advert(
             self._signer,
             {key: costs[key] for key in told},

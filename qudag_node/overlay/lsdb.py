@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     OLDER = "advert_older"
     #: Its origin sends too often.
     RATE = "advert_rate"
+    #: Its sender tells of unknown origins too fast.
+    STRANGERS = "advert_new_origins"
     #: As many origins are known as may be, all of them reachable.
     FULL = "advert_origins_full"
 

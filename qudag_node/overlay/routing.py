@@ -122,8 +122,8 @@ class Routing:
 
     def neighbour_rtt(self, key: bytes, rtt_s: float) -> None:
         """A ping was answered."""
-        self._link_state.neighbour_rtt(key, rtt_s)
-        self.wake()
+        if self._link_state.neighbour_rtt(key, rtt_s):
+            self.wake()
 
     def neighbour_down(self, key: bytes, intent: Intent | None = None) -> None:
         """A link no longer stands, because an operator meant it so or for another reason."""

@@ -320,3 +320,64 @@ def test_of_too_many_links_the_cheapest_are_told() -> None:
     encoded = state.tick(10.0, EPOCH_MS).advert
     assert encoded is not None
     assert set(decode_advert(encoded).cost_us_by_neighbour) == set(keys[:MAX_LINKS])
+
+
+def advert_of(number: int, *, sequence: int = EPOCH_MS) -> bytes:
+    return sign_advert(
+        signer_of(number),
+        {},
+        sequence=sequence,
+        name="",
+        lifetime_s=120,
+        is_leaf=False,
+        is_leaving=False,
+    ).encoded
+
+
+def test_a_neighbour_may_tell_of_so_many_unknown_nodes_and_of_known_ones_as_it_likes() -> None:
+    state = state_of(1)
+    first, second = signer_of(2).public_key, signer_of(3).public_key
+    for key in (first, second):
+        state.neighbour_up(key, 0.0)
+    strangers = range(10_000, 10_000 + 1_030)
+    outcomes = [state.receive(advert_of(number), first, 0.0).outcome for number in strangers]
+    assert outcomes == [Outcome.ACCEPTED] * 1_024 + [Outcome.STRANGERS] * 6
+    late = advert_of(strangers[-1])
+    # It is the teller that is limited, not the told.
+    assert state.receive(advert_of(2), first, 0.0).outcome is Outcome.ACCEPTED
+    assert (
+        state.receive(advert_of(strangers[0], sequence=EPOCH_MS + 1), first, 0.0).outcome is Outcome.ACCEPTED
+    )
+    assert state.receive(late, second, 0.0).outcome is Outcome.ACCEPTED
+    assert state.receive(advert_of(20_000), first, 0.019).outcome is Outcome.STRANGERS
+    assert state.receive(advert_of(20_000), first, 0.021).outcome is Outcome.ACCEPTED
+
+
+def test_links_that_were_told_stay_told_when_others_become_cheaper() -> None:
+    state = state_of(1)
+    keys = [signer_of(1000 + number).public_key for number in range(MAX_LINKS + 20)]
+    for number, key in enumerate(keys):
+        state.neighbour_up(key, 0.0, rtt_s=0.010 if number < MAX_LINKS else 0.020)
+    assert state.tick(10.0, EPOCH_MS).advert is not None
+    for key in keys[MAX_LINKS:]:
+        for _ in range(50):
+            state.neighbour_rtt(key, 0.001)
+    gone = keys[0]
+    state.neighbour_down(gone)
+    encoded = state.tick(20.0, EPOCH_MS + 10_000).advert
+    assert encoded is not None
+    told = set(decode_advert(encoded).cost_us_by_neighbour)
+    assert told > set(keys[1:MAX_LINKS])
+    assert len(told & set(keys[MAX_LINKS:])) == 1
+
+
+def test_only_a_cost_worth_telling_asks_for_a_tick() -> None:
+    state = state_of(1)
+    key = signer_of(2).public_key
+    state.neighbour_up(key, 0.0)
+    assert not state.neighbour_rtt(signer_of(3).public_key, 0.1)
+    assert not state.neighbour_rtt(key, 0.010)  # it is not told yet
+    state.tick(10.0, EPOCH_MS)
+    assert not state.neighbour_rtt(key, 0.010)
+    assert any(state.neighbour_rtt(key, 0.100) for _ in range(50))
+    assert not state.neighbour_rtt(key, 0.100)  # it is known already
