@@ -1,8 +1,9 @@
 """Prints what metrics of 10,000 peers take: ``python -m benchmarks._memory ours|prometheus``.
 
 A process of its own for each, since memory once taken is seldom given back. The figure is the growth of the
-resident memory after everything has been imported. Ours holds a full history: every message type, fate and
-latency occurs and varies, and then time runs on until the last slot of every ring has been written.
+resident memory after everything has been imported. Ours holds a full history: messages of every type go both
+ways and have latencies, data also fails, is dropped and waits, and then time runs on until the last slot of
+every ring has been written.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def _ours() -> list[object]:
         address = f"192.0.{number // 256}.{number % 256}:9000"
         handle.set_labels(PeerLabels(name=f"peer{number}", address=address, agent="qudag/0.1.0", hops=1))
         collector.connection_opened(handle, "in", now_mono_s=0.0, now_unix_s=0.0)
+    last = aggregator.aggregate(now_mono_s=0.0, now_unix_s=0.0)
     for tick in range(SAMPLES):
         for handle in handles:
             collector.record_message_received(handle, "data", 300)
@@ -64,24 +66,25 @@ def _ours() -> list[object]:
 
 
 def _record_everything(collector: MetricsCollector, peer: PeerHandle, rng: Random) -> None:
-    """Let something of every kind happen, another number of times each."""
+    """Let messages of every type go both ways, and whatever else happens; each time other numbers."""
     for name in FRAME_NAMES:
         for _ in range(rng.randrange(1, 4)):
             collector.record_message_sent(peer, name, rng.randrange(60, 9000))
             for _ in range(4):
                 collector.record_message_received(peer, name, rng.randrange(60, 9000))
             collector.record_message_processed(name, rng.random())
-            collector.record_message_failed(peer, name, "malformed")
-            collector.record_message_dropped(peer, name, "in", "rate limit")
-            collector.record_message_dropped(peer, name, "out", "queue full")
-            collector.record_duplicate(name)
-            collector.change_queued_out(name, 1)
             collector.record_type_latency(name, rng.random(), method="request-reply")
         collector.record_routing_latency(rng.random())
         collector.record_propagation(rng.random(), error_bound_s=0.001)
         collector.record_loop_lag(rng.random())
         collector.record_vertex_accepted(rng.randrange(9))
-    collector.probe_sent(peer)
+    for _ in range(rng.randrange(1, 4)):
+        collector.record_message_failed(peer, "data", "malformed")
+        collector.record_message_dropped(peer, "data", "in", "rate limit")
+        collector.record_message_dropped(peer, "data", "out", "queue full")
+        collector.record_duplicate("data")
+        collector.change_queued_out("data", 1)
+        collector.probe_sent(peer)
 
 
 def _prometheus() -> list[object]:

@@ -3,7 +3,7 @@
     all series          1 s for 10 minutes, 10 s for 6 hours, 1 minute for 7 days       51 kB each
     series of peers     1 s for 10 minutes, 10 s for 6 hours                            11 kB each
 
-With 512 series and 100 peers of 5 series that is 32 MB at the most, taken as series appear.
+With 512 series and 100 peers of 5 series that is 32 MB at the most, taken as series begin to vary.
 Points are float32: seven digits. Names beyond the limit have no history; they are counted.
 """
 

@@ -235,9 +235,9 @@ class HistogramTable:
         samples = int(self.samples[row])
         if not samples:
             return
-        low, high = int(self._lows[row]), int(self._highs[row])
-        used = slice(bucket_of(low), bucket_of(high) + 1)
+        used = self._used(row)
         histogram.counts[used] += self._counts[row, used]
+        low, high = int(self._lows[row]), int(self._highs[row])
         histogram.widen(samples=samples, total=int(self.sums[row]), low=low, high=high)
 
     def histogram(self, rows: Iterable[int]) -> Histogram:
@@ -248,12 +248,17 @@ class HistogramTable:
         return histogram
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._counts[:] = 0
+        """Forget everything. What was never counted is not written to, so it takes no memory."""
+        for row in np.flatnonzero(self.samples).tolist():
+            self._counts[row, self._used(row)] = 0
         self.samples[:] = 0
         self.sums[:] = 0
         self._lows[:] = _LARGEST
         self._highs[:] = 0
+
+    def _used(self, row: int) -> slice:
+        """Return the buckets outside which a row is empty."""
+        return slice(bucket_of(int(self._lows[row])), bucket_of(int(self._highs[row])) + 1)
 
 
 class RollingHistograms:

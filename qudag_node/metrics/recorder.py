@@ -54,9 +54,10 @@ def _keep_freed_memory() -> None:
 
     glibc gives memory at the heap's end back to the kernel when 128 KiB of it are free, and every fold would
     get it again, page by page: 53 ns an event instead of 25. Once a larger block has been freed, glibc raises
-    that limit to twice its size by itself (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
+    that limit to twice its size by itself (mallopt(3), M_MMAP_THRESHOLD): here to what a fold takes. Blocks
+    beyond the size freed here still go back. Elsewhere this does nothing.
     """
-    np.empty(2 << 20, np.uint8)
+    np.empty(1 << 18, np.uint8)
 
 
 def _take(events: list[float]) -> Float64s:

@@ -267,7 +267,7 @@ def test_the_memory_of_a_full_history_is_what_the_documentation_says() -> None:
     history, peers = History(), connected(*range(200))
     for second in range(3):
         history.append(at(second, peers=peers))
-    # The rings are taken whole when a block of series appears, so time adds nothing.
+    # The rings are counted whole when a block of series begins to vary, so time adds nothing.
     assert history.nbytes < 32_000_000
     for number in range(600):
         history.append(replace(at(3), protocol_versions={str(number): 1}, peers=peers))

@@ -169,6 +169,17 @@ def test_a_window_forgets_its_oldest_slice() -> None:
     assert window.histogram([0, 1]).samples == 0
 
 
+@given(VALUES, VALUES)
+def test_a_slice_that_is_used_again_holds_nothing_of_before(before: list[int], after: list[int]) -> None:
+    window = RollingHistograms(1, slices=1)
+    for values in (before, after):
+        window.rotate()
+        window.record_runs(np.array([0]), np.array([0]), np.array(values))
+    found = window.histogram([0])
+    assert np.array_equal(found.counts, histogram_of(after).counts)
+    assert found.summary() == histogram_of(after).summary()
+
+
 def test_rows_of_a_window_can_be_seen_together() -> None:
     window = RollingHistograms(3)
     window.record_runs(np.array([0, 1, 2]), np.array([0, 1, 2]), np.array([10, 20, 30]))

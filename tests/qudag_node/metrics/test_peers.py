@@ -35,6 +35,21 @@ def test_a_newcomer_inherits_no_label() -> None:
     assert registry.hops[second.slot] == registry.protocol_version[second.slot] == 0
 
 
+def test_a_handle_gives_back_the_labels_last_set_while_it_stands_for_its_peer() -> None:
+    registry = PeerRegistry(max_peers=3)
+    peer, other = registry.open("a"), registry.open("b")
+    assert peer.labels == PeerLabels()
+    labels = PeerLabels(
+        name="n", alias="l", address="192.0.2.1:1", direction="in", state="connected", agent="g",
+        protocol_version=7, hops=2,
+    )  # fmt: skip
+    peer.set_labels(labels)
+    assert (peer.labels, other.labels) == (labels, PeerLabels())
+    registry.forget(peer)
+    assert peer.labels == registry.nobody.labels == PeerLabels()
+    assert registry.open("c").labels == PeerLabels()
+
+
 def test_no_and_one_peer_have_columns_too() -> None:
     registry = PeerRegistry(max_peers=4)
     assert registry.text("name") == ()
