@@ -71,14 +71,20 @@ class Flood:
         self._accept(vertex, now_mono_s)
         return vertex
 
-    def receive(self, encoded: bytes, *, now_unix_ns: int, now_mono_s: float) -> Vertex | Refusal:
+    def receive(
+        self, encoded: bytes, *, now_unix_ns: int, now_mono_s: float, identity: bytes | None = None
+    ) -> Vertex | Refusal:
         """Judge the payload of a DATA frame; send an accepted vertex to every link but the one it came by.
+
+        Args:
+            identity: Its ``vertex_id`` where the caller has computed it already.
 
         Raises:
             RemoteFault: No correct node would have passed this on: ``vertex_malformed``,
                 ``vertex_version`` or ``vertex_signature``.
         """
-        identity = vertex_id(encoded)
+        if identity is None:
+            identity = vertex_id(encoded)
         if identity in self._seen:
             self.duplicates += 1
             return Refusal.DUPLICATE

@@ -81,7 +81,7 @@ class Handlers:
                 self._collector.record_duplicate("data")
                 self._collector.record_message_processed("data")
                 return
-            if self._offer(Received(link, kind, payload, now_mono_s)):
+            if self._offer(Received(link, kind, payload, now_mono_s, identity)):
                 self._bearers_by_vertex[identity] = [link]
         elif kind is FrameType.TEST:
             self._collector.record_message_processed("test")
@@ -128,7 +128,7 @@ class Handlers:
 
     def _handle(self, received: Received) -> float:
         """Handle one frame; return the time when that was done."""
-        link, kind, _, read_mono_s = received
+        link, kind, read_mono_s = received.link, received.kind, received.read_mono_s
         collector = self._collector
         try:
             dropped = self._handler_by_kind[kind](received)
@@ -145,10 +145,13 @@ class Handlers:
         return done_mono_s
 
     def _handle_data(self, received: Received) -> _Fate:
-        link, _, payload, read_mono_s = received
-        bearers = self._bearers_by_vertex.pop(vertex_id(payload), [link])
+        link, payload, read_mono_s = received.link, received.payload, received.read_mono_s
+        identity = received.identity or vertex_id(payload)
+        bearers = self._bearers_by_vertex.pop(identity, [link])
         now_unix_ns = self._clock.time_ns()
-        vertex = self._parts.flood.receive(payload, now_unix_ns=now_unix_ns, now_mono_s=read_mono_s)
+        vertex = self._parts.flood.receive(
+            payload, now_unix_ns=now_unix_ns, now_mono_s=read_mono_s, identity=identity
+        )
         if vertex is Refusal.DUPLICATE:
             self._collector.record_duplicate("data")
             return None
@@ -164,14 +167,14 @@ class Handlers:
 
     def _record_propagation(self, vertex: Vertex, now_unix_ns: int) -> None:
         """Record how long a neighbour's vertex took: only of neighbours we know the clock's offset."""
-        origin = self._neighbours.get(vertex.origin)
+        origin = self._neighbours.origin(vertex.origin)
         offset = None if origin is None else origin.link.pings.clock_offset
         if offset is not None:
             seconds = (now_unix_ns - vertex.origin_unix_ns) / 1e9 + offset.offset_s
             self._collector.record_propagation(seconds, error_bound_s=offset.error_bound_s)
 
     def _handle_advert(self, received: Received) -> _Fate:
-        link, _, payload, read_mono_s = received
+        link, payload, read_mono_s = received.link, received.payload, received.read_mono_s
         neighbour = self._neighbours.at(link)
         sender = b"" if neighbour is None else neighbour.key
         verdict = self._parts.link_state.receive(payload, sender, read_mono_s)
@@ -192,7 +195,7 @@ class Handlers:
                 return verdict.outcome
 
     def _handle_peers(self, received: Received) -> _Fate:
-        link, _, payload, read_mono_s = received
+        link, payload, read_mono_s = received.link, received.payload, received.read_mono_s
         frame = decode_peers(payload)
         neighbour = self._neighbours.at(link)
         if neighbour is None or not self._parts.exchanges:
@@ -209,7 +212,7 @@ class Handlers:
         return None
 
     def _handle_routed(self, received: Received) -> _Fate:
-        link, _, payload, read_mono_s = received
+        link, payload, read_mono_s = received.link, received.payload, received.read_mono_s
         neighbour = self._neighbours.at(link)
         came_from = b"" if neighbour is None else neighbour.key
         decision = self._parts.router.receive(payload, came_from, self._clock.monotonic())

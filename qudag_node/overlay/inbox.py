@@ -18,12 +18,13 @@ _MAX_TOTAL_BYTES = 64 << 20
 
 
 class Received(NamedTuple):
-    """One frame, by which link and when it was read."""
+    """One frame, by which link and when it was read; ``identity`` is a vertex's id, once known."""
 
     link: Link
     kind: FrameType
     payload: bytes
     read_mono_s: float
+    identity: bytes = b""
 
 
 class Inbox:

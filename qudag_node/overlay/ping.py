@@ -45,6 +45,7 @@ class PingTracker:
     """The pings of one link. Times are nanoseconds, monotonic unless named otherwise.
 
     Attributes:
+        clock_offset: The best present estimate, None before the first answer.
         last_rtt_s: The newest round-trip time, None before the first answer.
     """
 
@@ -54,6 +55,7 @@ class PingTracker:
         "_offsets",
         "_sent_ns_by_nonce",
         "_timeout_ns",
+        "clock_offset",
         "last_rtt_s",
     )
 
@@ -63,20 +65,13 @@ class PingTracker:
         self._max_outstanding = max_outstanding
         self._sent_ns_by_nonce: dict[int, int] = {}
         self._offsets: deque[tuple[int, int]] = deque(maxlen=_OFFSET_SAMPLES)
+        self.clock_offset: ClockOffset | None = None
         self.last_rtt_s: float | None = None
 
     @property
     def outstanding(self) -> int:
         """How many pings wait for their answer."""
         return len(self._sent_ns_by_nonce)
-
-    @property
-    def clock_offset(self) -> ClockOffset | None:
-        """The best present estimate, None before the first answer."""
-        if not self._offsets:
-            return None
-        rtt_ns, offset_ns = min(self._offsets)
-        return ClockOffset(offset_s=offset_ns / 1e9, error_bound_s=rtt_ns / 2e9)
 
     def ping(self, now_mono_ns: int) -> Ping | None:
         """Return the next ping to send; None while too many wait for an answer."""
@@ -103,6 +98,9 @@ class PingTracker:
         rtt_ns = now_mono_ns - sent_ns
         # The answer was written somewhere between sending and receiving; the middle is wrong by half at most.
         self._offsets.append((rtt_ns, pong.wall_unix_ns - (now_unix_ns - rtt_ns // 2)))
+        least_rtt_ns, offset_ns = min(self._offsets)
+        # Read for every vertex of the neighbour, so it is computed here.
+        self.clock_offset = ClockOffset(offset_s=offset_ns / 1e9, error_bound_s=least_rtt_ns / 2e9)
         self.last_rtt_s = rtt_ns / 1e9
         return Measurement(
             rtt_s=self.last_rtt_s,

@@ -29,6 +29,14 @@ def test_a_vertex_is_accepted_once() -> None:
     assert (flood.accepted, flood.duplicates, flood.unknown_parents) == (1, 1, 0)
 
 
+def test_an_id_that_is_known_already_is_not_computed_again() -> None:
+    vertex = flood_of(1).submit(b"payload", now_unix_ns=NOW_NS, now_mono_s=0.0)
+    flood = flood_of(2)
+    for expected in (vertex, Refusal.DUPLICATE):
+        judged = flood.receive(vertex.encoded, now_unix_ns=NOW_NS, now_mono_s=0.0, identity=vertex.id)
+        assert judged == expected
+
+
 def test_our_own_vertex_coming_back_is_a_duplicate() -> None:
     flood = flood_of(1)
     vertex = flood.submit(b"payload", now_unix_ns=NOW_NS, now_mono_s=0.0)

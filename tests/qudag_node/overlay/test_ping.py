@@ -103,3 +103,4 @@ def test_the_quickest_answer_gives_the_offset() -> None:
     estimate = tracker.clock_offset
     assert estimate is not None
     assert (estimate.offset_s, estimate.error_bound_s) == pytest.approx((0.005, 0.001))
+    assert tracker.clock_offset is estimate
