@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,8 @@ from qudag_node.monitors.windows import PeerCounterWindow
 __all__ = ["StatsAggregator"]
 
 _PEER_SPAN_S = 1.0
+# With one more for what the two clocks may differ by.
+_MOST_CORES = 1 + (os.cpu_count() or 1)
 
 
 class StatsAggregator:
@@ -228,4 +231,7 @@ class StatsAggregator:
 
 
 def _ratio(spent_s: float, elapsed_s: float | None) -> float | None:
-    return spent_s / elapsed_s if elapsed_s else None
+    """Return the share of a core; None where the clocks disagree, as after a machine stood still."""
+    if not elapsed_s or not 0 <= spent_s <= _MOST_CORES * elapsed_s:
+        return None
+    return spent_s / elapsed_s

@@ -83,11 +83,10 @@ class Bans:
         name: str = "",
         address: str = "",
     ) -> Ban:
-        """Ban, or replace a ban, and write the file.
+        """Ban, or replace a ban; ``save`` makes it last.
 
         Raises:
             PeerRefusedError: So many are banned already that no more are remembered.
-            DataDirectoryError: The file cannot be written; the ban holds until the node stops.
         """
         self._expire(now_unix_s)
         if subject not in self._ban_by_subject and len(self._ban_by_subject) >= _MAX_BANS:
@@ -104,21 +103,19 @@ class Bans:
             address=address,
         )
         self._ban_by_subject[subject] = ban
-        self._save()
         return ban
 
     def unban(self, subject: str, *, now_unix_s: float) -> bool:
-        """Lift a ban and write the file; return whether there was one."""
+        """Lift a ban; return whether there was one. ``save`` makes it last."""
         self._expire(now_unix_s)
-        if self._ban_by_subject.pop(subject, None) is None:
-            return False
-        self._save()
-        return True
+        return self._ban_by_subject.pop(subject, None) is not None
 
-    def _expire(self, now_unix_s: float) -> None:
-        self._ban_by_subject = {ban.subject: ban for ban in self.active(now_unix_s)}
+    def save(self) -> None:
+        """Write the file.
 
-    def _save(self) -> None:
+        Raises:
+            DataDirectoryError: It cannot be written; what was changed holds until the node stops.
+        """
         if self._path is None:
             return
         bans: list[JsonValue] = [
@@ -131,7 +128,13 @@ class Bans:
             }
             for ban in self._ban_by_subject.values()
         ]
-        write_json(self._path, {"schema": _SCHEMA, "bans": bans})
+        try:
+            write_json(self._path, {"schema": _SCHEMA, "bans": bans})
+        except DataDirectoryError as exc:
+            raise DataDirectoryError(f"{exc}; the change holds until the node stops") from exc
+
+    def _expire(self, now_unix_s: float) -> None:
+        self._ban_by_subject = {ban.subject: ban for ban in self.active(now_unix_s)}
 
 
 def _from_json(path: Path, document: JsonValue) -> list[Ban]:

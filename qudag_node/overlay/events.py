@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qudag_node.overlay.clock import Clock
+from qudag_node.overlay.repetitions import Repetitions
 
 __all__ = ["Event", "EventKind", "EventLog", "Severity"]
 
 _log = logging.getLogger(__name__)
-
-_QUIET_S = 10.0
-_MAX_QUIET = 256
 
 
 class Severity(StrEnum):
@@ -89,12 +87,6 @@ class Event:
     text: str
 
 
-@dataclass(slots=True)
-class _Quiet:
-    until_mono_s: float
-    suppressed: int = 0
-
-
 class EventLog:
     """The newest events; also written to the program's log.
 
@@ -106,7 +98,7 @@ class EventLog:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=capacity)
         self._listeners: list[Callable[[Event], None]] = []
-        self._quiet: dict[tuple[EventKind, str], _Quiet] = {}
+        self._repetitions = Repetitions()
         self.seq = 0
 
     def add(self, kind: EventKind, subject: str, text: str, severity: Severity | None = None) -> None:
@@ -128,23 +120,9 @@ class EventLog:
 
     def add_quietly(self, kind: EventKind, subject: str, text: str) -> None:
         """Note what may happen again and again: once in 10 s for each subject, then with how often."""
-        now_mono_s = self._clock.monotonic()
-        quiet = self._quiet.get((kind, subject))
-        if quiet is not None and now_mono_s < quiet.until_mono_s:
-            quiet.suppressed += 1
-            return
-        if quiet is not None and quiet.suppressed:
-            text = f"{text} (and {quiet.suppressed} times since the last such line)"
-        elif quiet is None and len(self._quiet) >= _MAX_QUIET:
-            # So many subjects at once are one event.
-            subject = "*"
-            quiet = self._quiet.get((kind, subject))
-            if quiet is not None and now_mono_s < quiet.until_mono_s:
-                quiet.suppressed += 1
-                return
-            self._forget_quiet(now_mono_s)
-        self._quiet[kind, subject] = _Quiet(now_mono_s + _QUIET_S)
-        self.add(kind, subject, text)
+        told = self._repetitions.admit(kind, subject, text, self._clock.monotonic())
+        if told is not None:
+            self.add(kind, *told)
 
     def since(self, seq: int) -> list[Event]:
         """Return the events after ``seq`` that are still kept, oldest first."""
@@ -161,7 +139,3 @@ class EventLog:
                 self._listeners.remove(listener)
 
         return stop
-
-    def _forget_quiet(self, now_mono_s: float) -> None:
-        for key in [key for key, quiet in self._quiet.items() if quiet.until_mono_s <= now_mono_s]:
-            del self._quiet[key]

@@ -124,6 +124,7 @@ class Membership:
         self._show_banned(ban)
         until = "for good" if duration_s is None else f"for {duration_s:g} s"
         self._events.add(EventKind.BANNED, subject, f"{until}{f': {clean_text(reason)}' if reason else ''}")
+        self.bans.save()
         return ban
 
     def unban(self, dialer: Dialer, text: str) -> None:
@@ -132,12 +133,14 @@ class Membership:
         Raises:
             NotFoundError: Nothing of that name is banned.
             AmbiguousError: Several banned peers fit; carries them.
+            DataDirectoryError: It cannot be written down; it holds until the node stops.
         """
         subject = self._banned_subject_of(text)
         self.bans.unban(subject, now_unix_s=self._clock.time())
         self._show_welcome(PeerId(subject))
         dialer.wake(PeerId(subject))
         self._events.add(EventKind.UNBANNED, subject, "may link again")
+        self.bans.save()
 
     def show_expired(self) -> None:
         """Show as known whoever is shown as banned and no longer is; to be called now and then."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Protocol, cast
 
-from qudag_node.rpc.session import Session
+from qudag_node.rpc.session import Origin, Session
 from qudag_node.rpc.subscriptions import Subscriptions
 from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
 from qudag_node.wire.framing import Message
@@ -41,6 +41,10 @@ class Host(Protocol):
 
     def closed(self, connection: Connection) -> None:
         """Take note of its end."""
+        ...
+
+    def note_closed(self, origin: Origin, reason: str) -> None:
+        """Log why a client was closed; who causes it again and again does not fill the log."""
         ...
 
     def spawn(self, call: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
@@ -119,7 +123,7 @@ class Connection(asyncio.Protocol):
                     self.close()
                     return
         except RemoteProtocolError as exc:
-            _log.info("%s: closed: %s", session.origin, exc)
+            self.note_closed(str(exc))
             self.close()
             return
         if self._inbox and not self._is_scheduled:
@@ -166,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     def drop(self, reason: str) -> None:
         """Close at once, discarding what is pending."""
-        _log.info("%s: closed: %s", self.session.origin, reason)
+        self.note_closed(reason)
         self.transport.abort()
 
     # Caller
@@ -206,6 +210,10 @@ class Connection(asyncio.Protocol):
         return self._host.subscriptions.leave(self, stream)
 
     # What the server asks
+
+    def note_closed(self, reason: str) -> None:
+        """Log why this client is closed."""
+        self._host.note_closed(self.session.origin, reason)
 
     def close(self) -> None:
         """Write what is pending, then close; the server's sweep aborts who does not take it."""
@@ -263,7 +271,7 @@ class Connection(asyncio.Protocol):
                     self._flush(answers)
                     size = 0
         except RemoteProtocolError as exc:
-            _log.info("%s: closed: %s", self.session.origin, exc)
+            self.note_closed(str(exc))
             self._flush(answers)
             self.close()
             return

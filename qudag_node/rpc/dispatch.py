@@ -98,7 +98,9 @@ def encode_error(id_: int, error: RpcError) -> bytes:
 def _failure(request: Request, exc: Exception) -> bytes:
     error = _told(exc)
     if error.code is ErrorCode.INTERNAL:
-        _log.error("%s failed", request.method[:64], exc_info=exc)
+        # What the node foresaw is one line; anything else is a fault of ours, to be found.
+        foreseen = isinstance(exc, NodeError)
+        _log.error("%s failed: %s", request.method[:64], exc, exc_info=None if foreseen else exc)
     return encode_error(request.id, error)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from qudag_node.config import RpcConfig
 from qudag_node.overlay.ratelimit import TokenBucket
+from qudag_node.overlay.repetitions import Repetitions
 from qudag_node.rpc.connection import Connection
 from qudag_node.rpc.credentials import group_id, peer_credentials, role_of
 from qudag_node.rpc.dispatch import Dispatcher
@@ -86,6 +87,7 @@ class RpcServer:
         self._unix: UnixListener | None = None
         self._listeners: list[asyncio.Server] = []
         self._tasks = tasks
+        self._repetitions = Repetitions()
         self._upkeep: tuple[asyncio.Task[None], ...] = ()
         self.subscriptions = Subscriptions(
             lambda topic, id_: make_stream(node, topic, id_),
@@ -181,6 +183,12 @@ class RpcServer:
         self._count_by_address[address] -= 1
         if self._count_by_address[address] <= 0:
             del self._count_by_address[address]
+
+    def note_closed(self, origin: Origin, reason: str) -> None:
+        """Log why a client was closed, one line in 10 s for each of those who do it over and over."""
+        told = self._repetitions.admit("closed", str(origin), reason, self._clock())
+        if told is not None:
+            _log.info("%s: closed: %s", *told)
 
     def spawn(self, call: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """Run a call that has to wait."""

@@ -62,7 +62,7 @@ class TlsShell(asyncio.Protocol):
         try:
             plain = self._channel.receive(data)
         except RemoteFault as exc:
-            _log.info("%s: closed: %s", self._inner.session.origin, exc)
+            self._inner.note_closed(str(exc))
             self._send_own()
             self._raw.close()
             return

@@ -276,6 +276,15 @@ def test_peers_are_distributed_by_kind() -> None:
     assert found.protocol_versions == {"1": 4}
 
 
+def test_a_share_of_the_processor_that_cannot_be_is_not_told() -> None:
+    station = Station()
+    station.tick()
+    station.tick(1e-7)  # the look itself took longer than that
+    assert station.aggregate().resources.cpu_ratio is None
+    station.tick()
+    assert station.aggregate().resources.cpu_ratio is not None
+
+
 def test_the_node_and_its_resources_are_told() -> None:
     station = Station(interval_s=2.0)
     station.tick(2.0)

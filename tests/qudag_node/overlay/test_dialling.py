@@ -178,6 +178,22 @@ async def test_a_banned_peer_is_cut_off_and_stays_out_over_a_restart(tmp_path: P
             one.overlay.unban(bad.id)
 
 
+async def test_a_ban_that_cannot_be_written_holds_until_the_node_stops_and_says_so(tmp_path: Path) -> None:
+    one, bad = Node("one", directory=tmp_path), Node("bad", peers=())
+    async with running(one, bad):
+        await linked((bad, one))
+        (tmp_path / "bans.json" / "in the way").mkdir(parents=True)
+        with pytest.raises(DataDirectoryError, match="the change holds until the node stops"):
+            one.overlay.ban(bad.id, reason="rude")
+        await until(lambda: not one.neighbours and not bad.neighbours)
+        assert [ban.subject for ban in one.overlay.bans()] == [bad.id]
+        assert one.overlay.peers()[0].state is PeerState.BANNED
+        with pytest.raises(DataDirectoryError, match="the change holds until the node stops"):
+            one.overlay.unban(bad.id)
+        assert one.overlay.bans() == []
+        await linked((bad, one))
+
+
 @pytest.mark.parametrize("by", ["name", "alias", "prefix", "address", "host", "id"])
 async def test_a_ban_is_visible_and_lifted_by_any_name_after_a_restart(tmp_path: Path, by: str) -> None:
     one, bad = Node("one", directory=tmp_path), Node("bad")

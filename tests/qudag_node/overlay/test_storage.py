@@ -49,12 +49,14 @@ def test_bans_are_kept_and_end_at_their_time(tmp_path: Path) -> None:
     bans = Bans(path)
     bans.ban(PEER, "rude", now_unix_s=100.0, duration_s=50.0)
     bans.ban("192.0.2.1", "", now_unix_s=100.0)
+    bans.save()
     again = Bans(path)
     assert [ban.subject for ban in again.active(149.0)] == [PEER, "192.0.2.1"]
     assert again.find(PEER, 150.0) is None
     assert again.find("192.0.2.1", 1e12) is not None
     assert not again.unban(PEER, now_unix_s=151.0)
     assert again.unban("192.0.2.1", now_unix_s=151.0)
+    again.save()
     assert len(Bans(path)) == 0
 
 

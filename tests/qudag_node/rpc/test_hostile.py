@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -83,6 +84,24 @@ async def test_a_client_that_never_shakes_hands_is_closed_in_time(tmp_path: Path
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_who_sends_garbage_over_and_over_does_not_fill_the_log(
+    tmp_path: Path, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving(tmp_path) as served:
+        address = served.address(transport)
+        for _ in range(100):
+            reader, writer = await asyncio.open_connection(address.host, address.port)  # type: ignore[union-attr]
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            async with asyncio.timeout(10):
+                await reader.read()
+            writer.close()
+            await writer.wait_closed()
+    closed = [record for record in caplog.records if "closed" in record.getMessage()]
+    assert 1 <= len(closed) < 20
 
 
 async def test_plain_text_on_the_tls_port_is_refused(tmp_path: Path) -> None:
