@@ -36,6 +36,7 @@ class Setting:
     Attributes:
         kind: ``str``, ``int``, ``float``, ``bool``, ``Path`` or ``list`` (of text).
         optional: Whether it may be left unset.
+        least: The smallest number allowed, if it is one; ``most`` the largest.
     """
 
     section: str
@@ -44,6 +45,8 @@ class Setting:
     optional: bool
     default: object
     help: str
+    least: float | None
+    most: float | None
 
     @property
     def key(self) -> str:
@@ -88,6 +91,8 @@ def settings() -> Iterator[Setting]:
                 optional=optional,
                 default=each.default,
                 help=each.metadata["help"],
+                least=each.metadata["least"],
+                most=each.metadata["most"],
             )
 
 
@@ -168,7 +173,7 @@ def _read_file(file: Path, known: Mapping[str, Setting], *, required: bool) -> d
         raise ConfigError(str(file), f"is larger than {_MAX_FILE_BYTES} bytes")
     try:
         document = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except ValueError as exc:  # among them a number of thousands of digits
         raise ConfigError(str(file), f"is not TOML: {' '.join(str(exc).split())}") from exc
     return dict(_flatten(file, document, known))
 
@@ -239,6 +244,13 @@ def _finite(value: float, where: str) -> float:
     return value
 
 
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 _WORDS = {
     "str": "text",
     "Path": "a path",
@@ -259,7 +271,7 @@ def _typed(value: object, setting: Setting, where: str) -> object:
         case ("int", int()) if not isinstance(value, bool):
             return value
         case ("float", int() | float()) if not isinstance(value, bool):
-            return _finite(float(value), where)
+            return _finite(_float(value), where)
         case ("list", list() | tuple()) if all(isinstance(each, str) for each in value):
             return tuple(value)
         case _:

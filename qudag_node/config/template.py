@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from qudag_node.config.loader import LoadedConfig, settings
+from qudag_node.config.loader import LoadedConfig, Setting, settings
 
 __all__ = ["config_document", "config_lines", "config_page", "config_template", "config_tree"]
 
@@ -110,4 +110,11 @@ def _page_lines() -> Iterator[str]:
         yield "|---|---|---|---|"
         for setting in group:
             default = "unset" if setting.default is None else f"`{_toml(setting.default)}`"
-            yield f"| `{setting.name}` | {_KINDS[setting.kind]} | {default} | {setting.help} |"
+            kind = f"{_KINDS[setting.kind]}{_range(setting)}"
+            yield f"| `{setting.name}` | {kind} | {default} | {setting.help} |"
+
+
+def _range(setting: Setting) -> str:
+    if setting.least is None or setting.most is None:
+        return ""
+    return f", {setting.least:,.15g} to {setting.most:,.15g}"

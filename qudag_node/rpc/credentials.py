@@ -61,7 +61,7 @@ def group_id(name: str) -> int:
     """
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):  # the latter from a name with a zero byte
         raise ConfigError("rpc.viewer_group", f"there is no group {name!r} on this host") from None
 
 

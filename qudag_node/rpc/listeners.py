@@ -51,8 +51,9 @@ def bind_tcp(address: TcpAddress | TlsAddress) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise ConfigError("rpc.listen", f"{address}: {exc.strerror}") from exc
+    except (OSError, UnicodeError) as exc:  # the latter from a name that no resolver takes
+        why = getattr(exc, "strerror", None) or exc
+        raise ConfigError("rpc.listen", f"{address}: {why}") from exc
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -6,9 +6,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from qudag_node.config import NodeConfig, OverlayConfig, config_page, config_template, load_config, settings
 from qudag_node.errors import ConfigError
+from qudag_node.overlay.endpoints import parse_endpoint, parse_peer
+from qudag_node.overlay.hello import LocalEnd
+from qudag_node.overlay.identity import Identity
 from tests.conftest import REPO
 
 
@@ -92,6 +98,29 @@ def test_a_file_that_was_not_asked_for_may_be_missing(tmp_path: Path) -> None:
         pytest.param('[rpc]\nlisten = ["h:1"]', ["rpc.listen: 'h:1' is neither tcp://"], id="scheme"),
         pytest.param('[log]\nlevel = "loud"', ["log.level: 'loud' is not one of debug, info"], id="choice"),
         pytest.param("[metrics]\ninterval_s = nan", ["metrics.interval_s: nan is not a number"], id="nan"),
+        pytest.param(
+            "[overlay]\nseen_vertices = 1", ["overlay.seen_vertices: 1 is less than 2"], id="halves"
+        ),
+        pytest.param(
+            "[overlay]\nmax_hops = 255", ["overlay.max_hops: 255 is more than 254"], id="largest range"
+        ),
+        pytest.param(f"[overlay]\nmax_links = 1{'0' * 400}", ["is more than 65536"], id="400 digits"),
+        pytest.param(f"[overlay]\nmax_links = -1{'0' * 400}", ["is less than 1"], id="400 digits below"),
+        pytest.param(f"[overlay]\nmax_links = {'9' * 5000}", ["is not TOML"], id="5000 digits"),
+        pytest.param(
+            f"[metrics]\ninterval_s = 1{'0' * 400}", ["metrics.interval_s: inf is not"], id="number of 400"
+        ),
+        pytest.param(
+            f'[overlay]\nadvertise = ["{"h" * 254}:1"]',
+            ["overlay.advertise: 'hhh", "at most 253 characters"],
+            id="long host",
+        ),
+        pytest.param(
+            f'[overlay]\nadvertise = ["{"ü" * 130}:1"]', ["an address 255 bytes"], id="long in bytes"
+        ),
+        pytest.param('[overlay]\nadvertise = ["a b:1"]', ["characters that no host has"], id="odd host"),
+        pytest.param(f'[overlay]\nlisten = ["h:{"9" * 5000}"]', ["from 0 to 65535"], id="port of 5000"),
+        pytest.param('[overlay]\npeers = ["x@h:1"]', ["overlay.peers: "], id="PeerId"),
         pytest.param('[node]\nname = "a b"', ["node.name: 'a b' is not"], id="name"),
         pytest.param(f'[node]\nname = "{"n" * 64}"', ["node.name: 'nnn"], id="long name"),
         pytest.param("[overlay\n", ["is not TOML", "line 1"], id="broken"),
@@ -100,7 +129,7 @@ def test_a_file_that_was_not_asked_for_may_be_missing(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str, parts: list[str]) -> None:
     file = tmp_path / "config.toml"
-    file.write_bytes(text.encode("latin-1"))
+    file.write_bytes(text.encode("latin-1" if "\xff" in text else "utf-8"))
     with pytest.raises(ConfigError) as caught:
         load_config(file=file)
     line = str(caught.value)
@@ -134,6 +163,34 @@ def test_an_unknown_flag_key_names_the_nearest() -> None:
         ConfigError, match=r"--set: unknown key 'rpc.max_client'; the nearest is 'rpc.max_clients'"
     ):
         load_config(flags={"rpc.max_client": ("--set", "3")})
+
+
+@settings_of_hypothesis(max_examples=500)
+@given(text=st.one_of(st.text("ab.:[]@/% \x00é\ud800" + "0123456789", max_size=20), st.text(max_size=12)))
+def test_what_the_settings_take_the_overlay_takes(text: str) -> None:
+    for key, parse in (("listen", parse_endpoint), ("advertise", parse_endpoint), ("peers", parse_peer)):
+        for address in (text, f"{text}:1", f"[{text}]:1"):
+            try:
+                OverlayConfig(**{key: (address,)})  # type: ignore[arg-type]  # one of its lists of text
+            except ConfigError:
+                continue
+            parse(address)
+
+
+@pytest.mark.parametrize("host", ["h" * 253, "ü" * 125, "a" * 249 + ".b"])
+def test_the_longest_address_fits_a_hello(host: str) -> None:
+    for port in ("1", "65535"):
+        try:
+            config = OverlayConfig(advertise=(f"{host}:{port}",))
+        except ConfigError:
+            continue
+        LocalEnd(
+            identity=Identity.generate(),
+            network="n" * 63,
+            agent="a",
+            certificate=b"",
+            listen=config.advertise[0],
+        )
 
 
 def test_the_template_sets_nothing_and_uncommented_sets_the_defaults(tmp_path: Path) -> None:
