@@ -18,9 +18,25 @@ FIGURES = ("last", "min", "avg", "p50", "p95", "p99", "max", "jitter")
 #: and what lies beyond the ring would weigh under 0.03 %. A row for each place that the next sample may take.
 _AGES = np.subtract.outer(np.arange(RING_SAMPLES), np.arange(RING_SAMPLES) + 2) % RING_SAMPLES
 _JITTER_WEIGHTS = np.where(_AGES < RING_SAMPLES - 1, (15 / 16) ** _AGES / 16, 0).astype(np.float32)
+#: The figures that are one of the samples in order of size.
+_OF_ORDER = [1, 3, 4, 5, 6]
 #: Place in the ring of the n-th sample: n & this, three times faster than n % 128.
 _PLACE_MASK = RING_SAMPLES - 1
 _PER_MILLION = np.array([500_000, 950_000, 990_000])
+#: For each number of samples held, the places of minimum, percentiles (nearest-rank) and maximum among all
+#: places in order of size: those not taken yet hold zeros, which come first.
+_HELD = np.arange(RING_SAMPLES + 1)[:, None]
+_RANKS = (
+    RING_SAMPLES
+    - _HELD
+    + np.hstack(
+        (
+            np.zeros_like(_HELD),
+            np.maximum(-(-_HELD * _PER_MILLION // 1_000_000) - 1, 0),
+            np.maximum(_HELD - 1, 0),
+        )
+    )
+)
 #: Rows worked on at a time: 128 KiB of samples, which stay in the processor's cache.
 _ROWS = 256
 
@@ -36,7 +52,7 @@ class LatencyRings:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._samples = np.full((capacity, RING_SAMPLES), np.inf, np.float32)
+        self._samples = np.zeros((capacity, RING_SAMPLES), np.float32)
         self._figures = np.full((capacity, len(FIGURES)), np.nan, np.float32)
         self._has_news = np.zeros(capacity, np.bool_)
         self.count: Int64s = np.zeros(capacity, np.int64)
@@ -49,14 +65,14 @@ class LatencyRings:
 
     def grow(self, capacity: int) -> None:
         """Make room for slots 0 to ``capacity`` - 1."""
-        self._samples = grown(self._samples, capacity, np.inf)
+        self._samples = grown(self._samples, capacity)
         self._figures = grown(self._figures, capacity, np.nan)
         self._has_news = grown(self._has_news, capacity)
         self.count = grown(self.count, capacity)
 
     def clear(self, slot: int) -> None:
         """Forget one slot's samples."""
-        self._samples[slot] = np.inf
+        self._samples[slot] = 0
         self._figures[slot] = np.nan
         self._has_news[slot] = False
         self.count[slot] = 0
@@ -90,16 +106,12 @@ class LatencyRings:
     def _refresh(self, slots: Int64s) -> None:
         samples, count = self._samples[slots], self.count[slots]
         held = np.minimum(count, RING_SAMPLES)
-        rows = np.arange(len(slots))
+        rows = np.arange(0, samples.size, RING_SAMPLES)
         ordered = np.sort(samples, axis=1)
-        samples[samples == np.inf] = 0
-        ranks = -(-held[:, None] * _PER_MILLION // 1_000_000) - 1
         figures = np.empty((len(slots), len(FIGURES)), np.float32)
-        figures[:, 0] = samples[rows, (count - 1) & _PLACE_MASK]
-        figures[:, 1] = ordered[:, 0]
+        figures[:, 0] = samples.reshape(-1).take(rows + (count - 1 & _PLACE_MASK))
+        figures[:, _OF_ORDER] = ordered.reshape(-1).take(rows[:, None] + _RANKS[held])
         figures[:, 2] = np.einsum("ij->i", samples) / held
-        figures[:, 3:6] = ordered[rows[:, None], ranks]
-        figures[:, 6] = ordered[rows, held - 1]
         figures[:, 7] = np.einsum(
             "ij,ij->i", _differences(samples, count), _JITTER_WEIGHTS[count & _PLACE_MASK]
         )
