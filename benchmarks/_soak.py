@@ -23,7 +23,7 @@ from typing import cast
 from benchmarks._prometheus import PrometheusMetrics, PrometheusPeer
 from benchmarks._receivers import Line, Ours, OursWithLatency, Plain, Prometheus
 from qudag_node.history import History
-from qudag_node.host import tcp_info
+from qudag_node.host import TcpInfo, tcp_info
 from qudag_node.metrics import MetricsCollector, PeerHandle, PeerLabels
 from qudag_node.monitors import StatsAggregator
 from qudag_node.overlay.frames import FRAME_NAMES
@@ -192,10 +192,12 @@ class _Receiver:
         began_s = time.thread_time()
         for peer in self._ticked.peers:
             collector.record_latency(peer, 0.01, method="link-ping")
+        looks: list[tuple[PeerHandle, TcpInfo]] = []
         for line, peer in self._turns.next_of(list(zip(self._lines, self._ticked.peers, strict=True))):
             info = tcp_info(line.transport.get_extra_info("socket"))
             if info is not None:
-                collector.set_tcp_info(peer, info)
+                looks.append((peer, info))
+        collector.set_tcp_infos(looks)
         self._aggregator.tick(**now)
         self._history.append(self._aggregator.aggregate(**now))
         return time.thread_time() - began_s

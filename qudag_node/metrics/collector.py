@@ -310,8 +310,14 @@ class MetricsCollector:
 
     def set_tcp_info(self, peer: PeerHandle, info: TcpInfo) -> None:
         """Keep the newest look at the TCP connection of a peer's link."""
-        if self.recording and peer.slot != NOBODY_SLOT:
-            self.tallies.set_tcp_info(peer.slot, info)
+        self.set_tcp_infos([(peer, info)])
+
+    def set_tcp_infos(self, looks: Iterable[tuple[PeerHandle, TcpInfo]]) -> None:
+        """Do so for many links at once, of different peers, which costs a quarter as much."""
+        known = [(peer.slot, info) for peer, info in looks if peer.slot != NOBODY_SLOT]
+        if self.recording and known:
+            slots, infos = zip(*known, strict=True)
+            self.tallies.set_tcp_infos(slots, infos)
 
     # Reading. Each of these folds first, so the figures are exact now.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -80,23 +82,28 @@ class PeerTallies:
         """Count a probe that is not answered."""
         self.probes[slot, _LOST] += 1
 
-    def set_tcp_info(self, slot: int, info: TcpInfo) -> None:
-        """Keep the newest look at a peer's link. About 2 µs."""
-        self.tcp_times[slot] = (
-            info.rtt_s,
-            info.rttvar_s,
-            np.nan if info.min_rtt_s is None else info.min_rtt_s,
-            np.nan if info.delivery_bytes_per_s is None else info.delivery_bytes_per_s,
+    def set_tcp_infos(self, slots: Sequence[int], infos: Sequence[TcpInfo]) -> None:
+        """Keep the newest look at the links of some peers, all different. About 1 µs each if many."""
+        at = np.array(slots, np.intp)
+        times = [(info.rtt_s, info.rttvar_s, info.min_rtt_s, info.delivery_bytes_per_s) for info in infos]
+        self.tcp_times[at] = np.array(times, np.float32)  # makes None to NaN
+        self.tcp_counts[at] = np.array(
+            [
+                (info.retransmits, info.cwnd_segments, info.sent_bytes or 0, info.received_bytes or 0)
+                for info in infos
+            ],
+            np.int64,
         )
-        self.tcp_counts[slot] = (
-            info.retransmits,
-            info.cwnd_segments,
-            info.sent_bytes or 0,
-            info.received_bytes or 0,
-        )
-        if info.sent_bytes is not None and info.retransmitted_bytes is not None:
-            self._resends[slot] = (info.sent_bytes + info.retransmitted_bytes, info.retransmitted_bytes)
-        self._knows_wire_bytes = self._knows_wire_bytes or info.received_bytes is not None
+        resends = [
+            (slot, info.sent_bytes + info.retransmitted_bytes, info.retransmitted_bytes)
+            for slot, info in zip(slots, infos, strict=True)
+            if info.sent_bytes is not None and info.retransmitted_bytes is not None
+        ]
+        if resends:
+            known = np.array(resends, np.int64)
+            self._resends[known[:, 0]] = known[:, 1:]
+        if not self._knows_wire_bytes:
+            self._knows_wire_bytes = any(info.received_bytes is not None for info in infos)
 
     def end_link(self, slot: int) -> None:
         """Take a link's bytes into the total of those that ended."""

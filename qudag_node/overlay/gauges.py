@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Generic, TypeVar
 
-from qudag_node.host import tcp_info
-from qudag_node.metrics import MetricsCollector
+from qudag_node.host import TcpInfo, tcp_info
+from qudag_node.metrics import MetricsCollector, PeerHandle
 from qudag_node.overlay.admission import Admission
 from qudag_node.overlay.events import EventKind, EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
@@ -67,25 +67,32 @@ class Gauges:
         queued_out: Counter[str] = Counter()
         for peer in self._table:
             link, handle = self._admission.link_to(peer.id), peer.handle
-            messages, size_bytes = (0, 0) if link is None else link.unconfirmed
-            handle.unconfirmed_messages = peer.lost_messages + messages
-            handle.unconfirmed_bytes = peer.lost_bytes + size_bytes
-            queue = None if link is None else link.queue
-            handle.queue_messages = 0 if queue is None else len(queue)
-            handle.queue_bytes = 0 if queue is None else queue.size_bytes
-            if queue is not None and handle.queue_messages:
-                queued_out.update(FRAME_NAMES[kind] for kind in queue.kinds())
+            unconfirmed_messages, unconfirmed_bytes = peer.lost_messages, peer.lost_bytes
+            queue_messages = queue_bytes = 0
+            if link is not None:
+                messages, size_bytes = link.unconfirmed
+                unconfirmed_messages += messages
+                unconfirmed_bytes += size_bytes
+                queue = link.queue
+                queue_messages = len(queue)
+                if queue_messages:
+                    queue_bytes = queue.size_bytes
+                    queued_out.update(FRAME_NAMES[kind] for kind in queue.kinds())
+            handle.unconfirmed_messages, handle.unconfirmed_bytes = unconfirmed_messages, unconfirmed_bytes
+            handle.queue_messages, handle.queue_bytes = queue_messages, queue_bytes
         for name in queued_out.keys() | self._queued_out.keys():
             self._collector.change_queued_out(name, queued_out[name] - self._queued_out[name])
         self._queued_out = queued_out
 
     def sample_tcp(self) -> None:
         """Look at the TCP connections of some links: of all if they are few, else of the next in turn."""
+        looks: list[tuple[PeerHandle, TcpInfo]] = []
         for link in self._turns.next_of(list(self._admission)):
             sock = link.socket
             info = None if sock is None else tcp_info(sock)
             if info is not None:
-                self._collector.set_tcp_info(link.peer, info)
+                looks.append((link.peer, info))
+        self._collector.set_tcp_infos(looks)
 
     def tell_drops(self) -> None:
         """Make an event of what was dropped since the last time."""
