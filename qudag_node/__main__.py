@@ -106,15 +106,19 @@ def _log_of_running(arguments: Namespace, directory: Path) -> None:
 
     wanted = LevelFilter(arguments.level)
     asked = {"lines": arguments.lines, "level": arguments.level}
+    has_answered = False
     try:
         with running_node(directory, os.environ) as node:
             for line in cast("list[str]", node.call("log", asked)["lines"]):
                 print(line, flush=True)
+            has_answered = True
             for line in filter(wanted.passes, node.log_lines()) if arguments.follow else ():
                 print(line, flush=True)
     except BrokenPipeError:
         raise
     except (OSError, WireError) as exc:
+        if has_answered:
+            return  # the node has ended meanwhile, and its log with it
         raise NodeError(
             f"{directory}: no log here and no node that answers; under systemd: journalctl -u qudag"
         ) from exc
