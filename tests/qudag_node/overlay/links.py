@@ -12,6 +12,7 @@ from qudag_node.config import OverlayConfig
 from qudag_node.errors import PeerError
 from qudag_node.metrics import MetricsCollector, PeerHandle
 from qudag_node.overlay.certificate import certificate_of, client_context, server_context
+from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.frames import FRAME_NAMES, FrameType
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.hello import LocalEnd
@@ -75,7 +76,7 @@ class NotingOwner:
 class End:
     """One node's worth of links."""
 
-    def __init__(self, config: OverlayConfig, *, network: str = NETWORK) -> None:
+    def __init__(self, config: OverlayConfig, *, network: str = NETWORK, clock: Clock = time) -> None:
         self.identity = Identity.generate()
         self.collector = MetricsCollector(message_types=FRAME_NAMES)
         self.owner = NotingOwner(self.collector)
@@ -90,7 +91,7 @@ class End:
             client_tls=client_context(),
             config=config,
             collector=self.collector,
-            clock=time,
+            clock=clock,
             owner=self.owner,
             read_buffer=memoryview(bytearray(32 * 1024)),
         )
@@ -137,10 +138,10 @@ def quiet(**changes: object) -> OverlayConfig:
 
 @asynccontextmanager
 async def two_ends(
-    config: OverlayConfig | None = None, *, other: OverlayConfig | None = None
+    config: OverlayConfig | None = None, *, other: OverlayConfig | None = None, clock: Clock = time
 ) -> AsyncGenerator[tuple[End, End]]:
     """Yield an end that dials and one that listens; everything is closed afterwards."""
-    dialling, listening = End(config or quiet()), End(other or config or quiet())
+    dialling, listening = End(config or quiet(), clock=clock), End(other or config or quiet())
     await listening.listen()
     try:
         yield dialling, listening

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qudag_node.config import OverlayConfig
 from qudag_node.metrics import MetricsCollector
+from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.events import EventKind, EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
 from qudag_node.overlay.identity import Identity
@@ -27,6 +28,7 @@ class Node:
         identity: Identity | None = None,
         directory: Path | None = None,
         network: str = NETWORK,
+        clock: Clock = time,
         **settings: object,
     ) -> None:
         self.identity = identity or Identity.generate()
@@ -45,7 +47,7 @@ class Node:
             identity=self.identity, name=name, network=network, agent="test/1", directory=directory
         )
         self.name = name
-        self.overlay = Overlay(self.config, local, self.collector, time, self.events)
+        self.overlay = Overlay(self.config, local, self.collector, clock, self.events)
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ from qudag_node.overlay.faults import LinkIdentityError, LinkRefusedError, cause
 from qudag_node.overlay.frames import FrameType, GoodbyeReason, RemoteFault, encode_frame
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.link import LinkPhase
+from tests.clocks import LeapingClock
 from tests.qudag_node.overlay.links import End, quiet, two_ends, until
 
 
@@ -175,14 +176,17 @@ async def test_a_goodbye_that_is_no_good_is_an_error_with_its_reason() -> None:
 
 
 async def test_a_peer_that_falls_silent_is_noticed() -> None:
-    config = quiet(ping_interval_s=0.02, dead_peer_timeout_s=0.2)
-    async with two_ends(config) as (one, other):
+    clock = LeapingClock()
+    config = quiet(ping_interval_s=0.02, dead_peer_timeout_s=3600)
+    async with two_ends(config, other=quiet(), clock=clock) as (one, other):
         link = await one.dial(other.port)
         await until(lambda: bool(other.owner.links))
         transport = other.link._transport
         assert transport is not None
         transport.pause_reading()
-        other.link._stop_timer()
+        before, _ = one.collector.tallies.probes[link.peer.slot]
+        await until(lambda: one.collector.tallies.probes[link.peer.slot][0] > before)
+        clock.leap(3601)
         error = await link.down
         assert isinstance(error, PeerTimeoutError)
         assert cause_of(error) == "timeout"
@@ -219,10 +223,13 @@ async def test_a_client_that_says_nothing_is_closed_at_the_deadline(greeting: by
 
 
 async def test_a_client_that_stops_after_tls_is_closed_at_the_deadline() -> None:
-    async with two_ends(quiet(handshake_timeout_s=0.2)) as (_, other):
+    async with two_ends() as (_, other):
         reader, writer = await asyncio.open_connection("127.0.0.1", other.port, ssl=client_context())
         hello = await reader.read(4096)
         assert hello[:1] == b"\0"
+        [link] = other.owner.pending
+        assert link._timer is not None
+        link._start_timer(0, link._time_out)  # the rest of five seconds
         assert await reader.read() == b""
         writer.close()
         await until(lambda: bool(other.owner.failures))
@@ -291,7 +298,7 @@ async def test_a_control_frame_out_of_place_ends_the_link(kind: FrameType) -> No
 
 async def test_garbage_of_every_length_neither_crashes_nor_grows_a_server() -> None:
     rng = random.Random(7)
-    async with two_ends(quiet(handshake_timeout_s=0.5)) as (one, other):
+    async with two_ends() as (one, other):
         for _ in range(60):
             with socket.create_connection(("127.0.0.1", other.port)) as plain:
                 plain.sendall(rng.randbytes(rng.randrange(1, 20_000)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from qudag_node.overlay.pace import Pace
+from tests.clocks import LeapingClock
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, linked, running
 
@@ -17,8 +18,9 @@ def all_is_said(one: Node, other: Node) -> bool:
 
 
 async def test_held_nodes_agree_and_keep_their_link_however_long_it_takes() -> None:
+    clock = LeapingClock()
     one, other = (
-        Node(name, ping_interval_s=0.02, dead_peer_timeout_s=0.1, routing_probe_interval_s=0.02)
+        Node(name, ping_interval_s=0.02, routing_probe_interval_s=0.02, clock=clock)
         for name in ("one", "other")
     )
     async with running(one, other):
@@ -28,7 +30,8 @@ async def test_held_nodes_agree_and_keep_their_link_however_long_it_takes() -> N
             node.overlay.hold(held=True)
         await until(lambda: all_is_said(one, other))
         before = one.traffic(other)
-        # Three times what it takes to be called dead.
+        # An hour: they would be called dead after ten seconds.
+        clock.leap(3600)
         await asyncio.sleep(0.3)
         assert one.traffic(other) == before
         assert one.neighbours == {other.id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +146,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncGenerator[Served]:
+async def serving(
+    directory: Path, config: RpcConfig | None = None, *, clock: Callable[[], float] = time.monotonic
+) -> AsyncGenerator[Served]:
     """A server on all three transports; its cookie is baked."""
     node = FixedNode()
     tokens = TokenStore(directory)
@@ -159,7 +161,7 @@ async def serving(directory: Path, config: RpcConfig | None = None) -> AsyncGene
             tokens,
             socket_path=directory / "rpc.sock",
             tls=server_tls(IDENTITY),
-            clock=time.monotonic,
+            clock=clock,
             tasks=tasks,
         )
         await server.start()

@@ -20,6 +20,8 @@ from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
 from qudag_node.wire.framing import Decoder, Notification, Request, Response, encode
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import NodeCard, ServerHandshake
+from tests.clocks import LeapingClock
+from tests.qudag_node.overlay.links import until
 from tests.qudag_node.rpc.support import IDENTITY, TRANSPORTS, FixedNode, config_with, connected, serving
 
 GARBAGE = {
@@ -69,9 +71,14 @@ async def test_a_truncated_call_is_waited_for_and_then_forgotten(tmp_path: Path,
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("said", [b"", b"\x94\x00"], ids=["nothing", "two bytes"])
 async def test_a_silent_client_is_closed_in_time(tmp_path: Path, transport: str, said: bytes) -> None:
-    config = config_with(handshake_timeout_s=0.2)
-    async with serving(tmp_path, config) as served, connected(served, transport) as client:
+    clock = LeapingClock()
+    async with (
+        serving(tmp_path, clock=clock.monotonic) as served,
+        connected(served, transport) as client,
+    ):
         client.writer.write(said)
+        await until(lambda: bool(served.server.clients))
+        clock.leap(6)
         async with asyncio.timeout(10):
             assert await client.closed() == b""
 
@@ -116,15 +123,16 @@ async def test_plain_text_on_the_tls_port_is_refused(tmp_path: Path) -> None:
 
 
 async def test_an_idle_client_is_closed_and_a_subscriber_is_not(tmp_path: Path) -> None:
-    config = config_with(idle_timeout_s=0.2)
+    clock = LeapingClock()
     async with (
-        serving(tmp_path, config) as served,
+        serving(tmp_path, clock=clock.monotonic) as served,
         connected(served, "unix") as idle,
         connected(served, "unix") as subscriber,
     ):
         await idle.opened()
         await subscriber.opened()
         await subscriber.call("subscribe", topic="events", interval_s=1)
+        clock.leap(601)
         async with asyncio.timeout(10):
             await idle.closed()
         assert (await subscriber.call("status"))["pid"] == 1

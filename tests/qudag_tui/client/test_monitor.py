@@ -218,7 +218,7 @@ async def test_a_gap_is_healed_by_a_new_subscription(tmp_path: Path) -> None:
 async def test_silence_is_told_as_stale_and_then_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "DEAD_AT_LEAST_S", 0.5)
+    monkeypatch.setattr(monitor, "DEAD_AT_LEAST_S", 2.0)
     seen = Seen()
     with SmallNode("unix", tmp_path) as node:
         serve(node)
