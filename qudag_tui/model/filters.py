@@ -3,7 +3,8 @@
 Terms are separated by spaces and all must hold. A term is a word (found in the name, alias, id or
 address) or FIELD OPERATOR VALUE; a leading ``-`` or ``!`` negates it; double quotes keep spaces in a
 word; commas give alternatives. Operators: ``:`` contains (equals, for numbers), ``=``, ``!=``, ``<``,
-``<=``, ``>``, ``>=``. ``?`` is the unknown value. Pure: the moment is an argument.
+``<=``, ``>``, ``>=``; ``name!=x`` is ``-name=x``. ``?`` is the unknown value. Pure: the moment is an
+argument.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ MAX_LENGTH = 512
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
-    "!=": operator.ne,
     ">": operator.gt,
     "<": operator.lt,
     "=": operator.eq,
     ":": operator.eq,
 }
+_SIGNS = ("!=", *_COMPARISONS)
 _TIME = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SI = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _IEC = {"kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "tib": 2.0**40}
@@ -168,7 +169,7 @@ def _term(word: str, position: int) -> Term:
         if not word:
             raise FilterError("nothing to negate here", position - 1)
     end = next((i for i, c in enumerate(word) if c in ':=<>!"'), len(word))
-    sign = next((sign for sign in _COMPARISONS if word.startswith(sign, end)), "")
+    sign = next((sign for sign in _SIGNS if word.startswith(sign, end)), "")
     if not sign:
         return Term(Words("words", (_unquoted(word).casefold(),), exact=False), negated)
     field = BY_KEY.get(word[:end].casefold())
@@ -177,6 +178,8 @@ def _term(word: str, position: int) -> Term:
     values, value_at = word[end + len(sign) :], position + end + len(sign)
     if not _unquoted(values):
         raise FilterError(f"{field.key}{sign} needs a value", value_at)
+    if sign == "!=":
+        sign, negated = "=", not negated
     return Term(_condition(field, sign, values, value_at), negated)
 
 
@@ -185,8 +188,6 @@ def _condition(field: Field, sign: str, values: str, position: int) -> Words | C
         if sign in {"<", "<=", ">", ">="}:
             problem = f"{field.key} is a word: use {field.key}:… or {field.key}=…"
             raise FilterError(problem, position - len(sign))
-        if sign == "!=":
-            raise FilterError(f"write -{field.key}=… for not", position - 2)
         words = tuple(_unquoted(value).casefold() for value in values.split(",") if value)
         return Words(field.column, words, exact=sign == "=")
     numbers: list[float | None] = []

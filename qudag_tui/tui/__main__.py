@@ -16,10 +16,10 @@ def main() -> int:
     from qudag_tui.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, QudagError
     from qudag_tui.tui.options import parse_options
 
-    options = parse_options(sys.argv[1:])
-    from qudag_tui.tui.launch import launch
-
     try:
+        options = parse_options(sys.argv[1:])
+        from qudag_tui.tui.launch import launch
+
         code = launch(options)
         sys.stdout.flush()
     except QudagError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.events import Event, Key
 from textual.screen import Screen
 from textual.strip import Strip
 
@@ -155,6 +156,31 @@ class QudagTop(App[None]):
 
     # --- what keys and the mouse do -------------------------------------------------------------------
 
+    async def on_event(self, event: Event) -> None:
+        """Textual's: do what a key does before the next key is looked at.
+
+        Textual hands a key to the part that has the keys and does what it is bound to when nobody there
+        wanted it, several queues later: keys that come at once, as from a paste, would overtake it.
+        """
+        if isinstance(event, Key) and self.app_focus and await self._take_key(event):
+            return
+        await super().on_event(event)
+
+    async def _take_key(self, event: Key) -> bool:
+        """Whether it was bound to something, or typed into a line."""
+        if event.is_forwarded:
+            return False
+        if await self._check_bindings(event.key, priority=True):
+            return True
+        focused = self.focused
+        if focused is not None and focused.check_consume_key(event.key, event.character):
+            from textual.widgets import Input
+
+            if isinstance(focused, Input):
+                focused.replace(event.character or "", *focused.selection)
+                return True
+        return await self._check_bindings(event.key)
+
     async def on_bar_clicked(self, message: Bar.Clicked) -> None:
         """Somebody clicked on the header or on a key."""
         if self._monitor is not None and isinstance(message.bar, (HeaderBar, KeyBar)):
@@ -196,11 +222,11 @@ class QudagTop(App[None]):
         """Look less or more often."""
         self.monitor.step_interval(by)
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Show every key."""
         from qudag_tui.tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        await self.push_screen(HelpScreen())
 
     def action_next_theme(self) -> None:
         """Go through the themes."""

@@ -91,7 +91,7 @@ PEERS = (
     Key("bottom", "end,G", "jump(1)", "", "the last peer"),
     Key("columns-left", "left", "columns(-1)", "", "the columns to the left"),
     Key("columns-right", "right", "columns(1)", "", "the columns to the right"),
-    Key("sort", "s", "sort", "sort", "sort by the next column"),
+    Key("sort", "s", "sort", "sort", "sort by the next column on the screen"),
     Key("reverse", "S", "reverse", "", "turn the order round"),
     Key("detail", "enter", "detail", "detail", "everything about the selected peer"),
     Key("copy", "y", "copy", "copy id", "copy the peer's id to the clipboard (OSC 52)"),

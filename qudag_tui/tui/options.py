@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from qudag_tui import __version__
+from qudag_tui.errors import UsageError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Never
 
 __all__ = ["Options", "parse_options"]
 
@@ -56,7 +58,8 @@ def parse_options(words: Sequence[str]) -> Options:
     """Read the command line.
 
     Raises:
-        SystemExit: ``--help`` and ``--version`` (0), or a mistake (2), each after saying its piece.
+        UsageError: It is none of ours.
+        SystemExit: ``--help`` and ``--version``, after saying their piece.
     """
     return _plain(words) or _thorough(words)
 
@@ -80,11 +83,18 @@ def _plain(words: Sequence[str]) -> Options | None:
 def _thorough(words: Sequence[str]) -> Options:
     import argparse
 
-    parser = argparse.ArgumentParser(
+    class Parser(argparse.ArgumentParser):
+        """Its complaints are one line."""
+
+        def error(self, message: str) -> Never:
+            raise UsageError(message, "see `qudag-top --help`")
+
+    parser = Parser(
         prog="qudag-top",
         description="Watch a QuDAG node: its connections, traffic, latency, messages, events and peers.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--node",
@@ -102,7 +112,13 @@ def _thorough(words: Sequence[str]) -> Options:
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     parser.add_argument("--version", action="version", version=f"qudag-top {__version__}")
-    options = parser.parse_args(words, namespace=Options())
+    options, unknown = parser.parse_known_args(words, namespace=Options())
+    if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        near = did_you_mean(unknown[0].partition("=")[0], known) if unknown[0].startswith("-") else ""
+        raise UsageError(
+            f"qudag-top takes no {unknown[0]!r}", near if "did you" in near else "see `qudag-top --help`"
+        )
     if options.demo and options.node is not None:
         parser.error("--demo starts its own nodes: it does not go with --node")
     return options

@@ -58,6 +58,7 @@ def _signs(width: int, glyphs: Glyphs) -> list[Line]:
 
 def _words(width: int, glyphs: Glyphs) -> list[Line]:
     words = (
+        ("worst peers", "links to be repaired first, then by p95"),
         ("samples", "round trips behind the figures of a line"),
         ("unanswered", "probes without an answer in time, last 60 s"),
         ("resent", "bytes TCP sent again, of all, last 60 s: lost packets"),
@@ -77,7 +78,7 @@ def _filters(width: int, glyphs: Glyphs) -> list[Line]:
         ("dir:in", "the field contains the word"),
         ("name=peer3", "the field is the word"),
         ("state:backoff,banned", "one of several"),
-        ("-dir:in  !dir:in", "not"),
+        ("-dir:in  dir!=in", "not"),
         ("rtt>50ms loss>=1%", "figures with their unit; all terms must hold"),
         ("rtt=?", "not known"),
         ('agent:"a b"', "a word with a space"),

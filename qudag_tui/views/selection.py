@@ -6,6 +6,7 @@ totals as they are. Filters of one kind add up. What names nothing is an error w
 
 from __future__ import annotations
 
+from qudag_node.wire.peer_columns import PEER_NUMBERS, PEER_TEXTS
 from qudag_tui.errors import UsageError, did_you_mean
 
 TYPE_CHECKING = False
@@ -67,8 +68,9 @@ class Selection:
 
     @property
     def wire_sections(self) -> list[str] | None:
-        """What to ask the node for; None is everything."""
-        return list(self.sections) or None
+        """What to ask the node for; None is everything. The types there are stand among the messages."""
+        unchosen = ["messages"] if self.types and "messages" not in self.sections else []
+        return [*self.sections, *unchosen] if self.sections else None
 
     def apply(self, document: Mapping[str, Any], peers: PeerRows) -> Figures:
         """Narrow a document to what is asked for.
@@ -77,6 +79,7 @@ class Selection:
             UsageError: A peer, message type or column is not known to this node, or a peer is ambiguous.
         """
         chosen = self.sections or SECTIONS
+        self._check_types(document)
         narrowed = {
             key: self._types_only(key, section)
             for key, section in document.items()
@@ -85,23 +88,29 @@ class Selection:
         rows = [find_peer(peers, name) for name in self.peers] if self.peers else list(range(len(peers)))
         return Figures(narrowed, peers, self._sorted(peers, rows), selection=self)
 
+    def _check_types(self, document: Mapping[str, Any]) -> None:
+        if self.types:
+            known: Mapping[str, Any] = document.get("messages", {}).get("by_type", {})
+            for name in self.types:
+                if name not in known:
+                    raise UsageError(f"this node has no message type {name!r}", did_you_mean(name, known))
+
     def _types_only(self, key: str, section: Any) -> Any:
         if not self.types or key not in {"messages", "latency"}:
             return section
         by_type: Mapping[str, Any] = section.get("by_type", {})
-        if key == "messages":
-            for name in self.types:
-                if name not in by_type:
-                    raise UsageError(f"this node has no message type {name!r}", did_you_mean(name, by_type))
         return {**section, "by_type": {name: by_type[name] for name in by_type if name in self.types}}
 
     def _sorted(self, peers: PeerRows, rows: list[int]) -> list[int]:
         if self.sort is None:
             return rows if self.peers else sorted(rows, key=_usual_order(peers))
         column = SORT_WORDS.get(self.sort, self.sort)
-        if column not in peers.names and len(peers):
-            known = {*peers.names, *SORT_WORDS}
-            raise UsageError(f"peers have no column {self.sort!r}", did_you_mean(self.sort, known))
+        # The columns that we know and the node does not send are empty; those that only it knows will do.
+        known = {*peers.names, *PEER_TEXTS, *PEER_NUMBERS}
+        if column not in known:
+            raise UsageError(
+                f"peers have no column {self.sort!r}", did_you_mean(self.sort, known.union(SORT_WORDS))
+            )
         values = column_of(peers, column)
         known_rows = [row for row in rows if values[row] == values[row]]
         unknown_rows = [row for row in rows if values[row] != values[row]]  # NaN: last either way
@@ -162,10 +171,27 @@ def parse_selection(filters: Iterable[str], sort: str | None = None) -> Selectio
     selection.sections = tuple(name for name in SECTIONS if name in chosen["section"])
     selection.peers = tuple(chosen["peer"])
     selection.types = tuple(chosen["type"])
-    if sort:
+    if sort is not None:
         selection.descending = sort.startswith("-")
-        selection.sort = sort.removeprefix("-") or None
+        selection.sort = sort.removeprefix("-")
+        if not selection.sort:
+            raise UsageError(f"--sort {sort}: no column is named", "write --sort=COLUMN or --sort=-COLUMN")
+    if selection.sections:
+        _check_rows_are_chosen(selection)
     return selection
+
+
+def _check_rows_are_chosen(selection: Selection) -> None:
+    """What chooses rows of sections that are left out would choose nothing, silently."""
+    for kind, named, sections in (
+        ("peer", selection.peers, ("peers",)),
+        ("type", selection.types, ("messages", "latency")),
+    ):
+        if named and not set(sections).intersection(selection.sections):
+            raise UsageError(
+                f"--filter {kind}={named[0]} chooses rows of {' and '.join(sections)}, which are left out",
+                f"add --filter section={sections[0]}",
+            )
 
 
 def find_peer(peers: PeerRows, name: str) -> int:

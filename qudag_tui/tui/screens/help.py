@@ -48,5 +48,5 @@ class HelpScreen(Screen[None]):
         self.query_one("#too-small", Painted).show(too_small(Box(*self.app.size)))
 
     def on_mount(self) -> None:
-        """Give the keys to the page."""
-        self.query_one(HelpPage).focus()
+        """Give the keys to the page, at once: the next one may already be on its way."""
+        self.set_focus(self.query_one(HelpPage))

@@ -197,6 +197,8 @@ class PeersScreen(Vertical):
 
     def end_filter(self) -> None:
         """Close the filter line; the filter stays, unless it cannot be read."""
+        # What was typed may not have been told yet.
+        self.monitor.dispatch(FilterTyped(self.query_one(FilterInput).value))
         if self.monitor.state.filter_problem is None:
             self._arrange(Part.TABLE)
 
@@ -209,7 +211,8 @@ class PeersScreen(Vertical):
         """Filter while it is typed."""
         event.stop()
         if self.is_filtering:
-            self.monitor.dispatch(FilterTyped(event.value))
+            # More may have been typed since.
+            self.monitor.dispatch(FilterTyped(self.query_one(FilterInput).value))
 
     def back(self) -> None:
         """Leave the page, or clear the filter."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from textual.events import Key
 
 from qudag_tui.model.order import Sort
 from qudag_tui.model.state import LinkPhase, ScreenName
@@ -220,6 +221,45 @@ def test_keys_typed_faster_than_the_screen_changes_reach_the_filter() -> None:
             assert isinstance(app.focused, PeerTable)
 
     asyncio.run(drive())
+
+
+SIGNS = {"/": "slash", "?": "question_mark", ":": "colon"}
+
+BURSTS = {
+    "a line anew": (("/", *"dir:in", "ctrl+u", *"name:peer3"), "name:peer3"),
+    "in the middle": (("/", *"peer", "left", "left", "x", "end", "y"), "pexery"),
+    "to the end": (("/", *"dir:in", "enter", "j", "j", "S"), "dir:in"),
+    "cleared": (("/", *"dir:in", "escape", "s"), ""),
+    "again": (("/", *"dir:in", "enter", "/", "backspace", "backspace", *"out", "enter"), "dir:out"),
+    "from the help": (("?", "q", "2", "/", *"q", "enter"), "q"),
+}
+
+
+@pytest.mark.parametrize("name", BURSTS)
+def test_keys_that_come_at_once_do_what_they_do_one_by_one(name: str) -> None:
+    """As from a paste or a macro: all are there before the first is looked at."""
+    keys, expected = BURSTS[name]
+
+    async def drive(*, at_once: bool) -> tuple[object, ...]:
+        app = FrozenTop()
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settle(pilot)
+            app.see(5)
+            await settle(pilot)
+            await pilot.press("2")
+            if at_once:
+                for key in keys:
+                    app.post_message(Key(SIGNS.get(key, key), key if len(key) == 1 else None))
+            else:
+                await pilot.press(*keys)
+            await settle(pilot)
+            assert not app.has_ended
+            line, table = app.query_one(FilterInput).value, app.query_one(PeerTable)
+            return app.state.filter_text, line, app.state.sort, table.selected, type(app.focused), part(app)
+
+    burst = asyncio.run(drive(at_once=True))
+    assert burst[0] == expected
+    assert burst == asyncio.run(drive(at_once=False))
 
 
 def test_a_filter_that_cannot_be_read_stays_open_and_says_where() -> None:

@@ -91,7 +91,20 @@ def test_sorting_puts_what_is_not_known_last_either_way(sort: str, expected: lis
         (["peer="], None, "nothing behind 'peer'"),
         (["peer=per2"], None, "no peer is called 'per2'; did you mean 'peer2'"),
         (["type=dta"], None, "this node has no message type 'dta'; did you mean 'data'"),
+        (["type=dta", "section=latency"], None, "this node has no message type 'dta'"),
+        (
+            ["type=data", "section=peers"],
+            None,
+            "messages and latency, which are left out; add --filter section",
+        ),
+        (
+            ["peer=peer2", "section=latency"],
+            None,
+            "rows of peers, which are left out; add --filter section=peers",
+        ),
         ([], "rtt_mim_s", "peers have no column 'rtt_mim_s'; did you mean 'rtt_min_s'"),
+        ([], "-", "--sort -: no column is named; write --sort=COLUMN"),
+        ([], "", "no column is named"),
     ],
 )
 def test_what_names_nothing_is_told_with_the_nearest(
@@ -102,5 +115,21 @@ def test_what_names_nothing_is_told_with_the_nearest(
     assert caught.value.exit_code == 2
 
 
-def test_a_node_without_peers_sorts_nothing() -> None:
-    assert figures(sort="rtt", rows=PeerRows()).rows == []
+@pytest.mark.parametrize("filters", [(), ("section=latency",)])
+def test_a_node_without_peers_sorts_nothing_by_a_column_that_there_is(filters: tuple[str, ...]) -> None:
+    assert figures(*filters, sort="rtt", rows=PeerRows()).rows == []
+    assert figures(*filters, sort="-agent", rows=PeerRows()).rows == []
+    with pytest.raises(UsageError, match="peers have no column 'bogus'"):
+        figures(*filters, sort="bogus", rows=PeerRows())
+
+
+def test_a_column_that_only_the_node_knows_will_do() -> None:
+    rows = peer_rows()
+    newer = PeerRows(rows.slots, dict(rows.text), {**rows.numbers, "luck_ratio": rows.numbers["rtt_p50_s"]})
+    assert figures(sort="luck_ratio", rows=newer).rows == figures(sort="rtt", rows=rows).rows
+
+
+def test_the_types_of_one_section_are_checked_with_those_of_another() -> None:
+    chosen = figures("type=data", "section=latency")
+    assert list(chosen.document) == ["schema", "node", "latency"]
+    assert chosen.selection.wire_sections == ["latency", "messages"]
