@@ -159,15 +159,16 @@ def _keys() -> list[Row]:
             program.press("2")
             program.read(2.0)
             # The table begins with peer2; the selected row is drawn in its own colours.
-            down = _waits(program, "j", [f"48;2;36;64;94mpeer{number + 3} " for number in range(KEYS)])
+            selected = [f"48;2;36;64;94mpeer{number + 2} " for number in range(KEYS + 1)]
+            moved = [ms for _ in range(3) for ms in _there_and_back(program, selected)]
             turn = _waits(program, "S", ["▲▼"[(number + 1) % 2] for number in range(KEYS)])
             found += [
                 Row(
                     what=f"qudag-top: key to paint, 1,000 peers at {hertz} Hz",
-                    ours=_shown(down),
+                    ours=_shown(moved),
                     goal=f"p90 under {goal_ms:g} ms",
-                    met=quantiles(down, n=10)[-1] < goal_ms,
-                    method=f"j pressed {KEYS} times at random moments, until the selection is read back",
+                    met=quantiles(moved, n=10)[-1] < goal_ms,
+                    method=f"j and k, {len(moved)} times at random moments, until the selection is read back",
                 ),
                 Row(
                     what=f"qudag-top: the order turned round, 1,000 peers at {hertz} Hz",
@@ -176,6 +177,10 @@ def _keys() -> list[Row]:
                 ),
             ]
     return found
+
+
+def _there_and_back(program: OnPty, rows: list[str]) -> list[float]:
+    return _waits(program, "j", rows[1:]) + _waits(program, "k", rows[-2::-1])
 
 
 def _waits(program: OnPty, key: str, texts: list[str]) -> list[float]:
