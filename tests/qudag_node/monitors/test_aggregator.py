@@ -385,3 +385,15 @@ def test_retransmissions_of_a_connection_that_ends_before_the_peer_are_not_shown
     station.aggregator.node = replace(station.aggregator.node, tcp_info="not-of-path")
     (ratio,) = station.aggregate().peers.numbers["tcp_retransmit_ratio"].tolist()
     assert ratio != ratio
+
+
+def test_messages_per_second_are_those_sent_and_those_received() -> None:
+    station = Station()
+    peer = station.collector.open_peer("a")
+    station.tick()
+    for _ in range(5):
+        station.collector.record_message_sent(peer, "data", 100)
+    for _ in range(3):
+        station.collector.record_message_received(peer, "data", 100)
+    station.tick()
+    assert station.aggregate().performance.mps.per_s_1 == 8.0

@@ -107,6 +107,7 @@ async def test_no_more_links_than_allowed_but_a_replacement_is_none_more() -> No
         ("192.0.2.1", "192.0.2.2", False),
         ("192.0.2.1", "::ffff:192.0.2.1", True),
         ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8::ffff:0:0:1", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2%eth1", True),
         ("somewhere", "somewhere", True),

@@ -285,6 +285,32 @@ async def test_a_banned_address_is_closed_before_tls() -> None:
         await linked((other, one))
 
 
+async def test_a_banned_address_is_refused_under_any_name() -> None:
+    one, other = Node("one"), Node("other")
+    async with running(one, other):
+        one.overlay.ban("127.0.0.1")
+        port = other.overlay.listen_addresses[0].rpartition(":")[2]
+        with pytest.raises(LinkRefusedError, match="banned") as caught:
+            await one.overlay.dial(f"{other.id}@localhost:{port}")
+        assert caught.value.reason is GoodbyeReason.BANNED
+        assert not one.neighbours
+        await until(lambda: not other.neighbours)
+
+
+@pytest.mark.parametrize("by", ["id", "host"])
+async def test_who_is_banned_is_not_even_called(by: str) -> None:
+    one, bad = Node("one"), Identity.generate()
+    async with running(one):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
+            one.overlay.ban(bad.peer_id if by == "id" else "127.0.0.1")
+            with pytest.raises(LinkRefusedError, match="banned"):
+                await one.overlay.dial(f"{bad.peer_id}@{address}")
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
 async def test_links_in_total_and_from_one_address_are_limited() -> None:
     one = Node("one", max_links=1)
     few = Node("few", max_links_per_address=1)

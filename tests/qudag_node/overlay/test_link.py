@@ -164,6 +164,20 @@ async def test_what_a_sudden_end_loses_is_at_most_what_is_shown_as_unconfirmed()
             assert re.search(r", \d+ bytes of TCP not acknowledged$", text)
 
 
+@pytest.mark.parametrize("what", ["received_messages", "received_bytes"])
+async def test_a_pong_that_confirms_more_than_was_sent_ends_the_link(what: str) -> None:
+    async with two_ends() as (one, other):
+        link = await one.dial(other.port)
+        await until(lambda: bool(other.owner.links))
+        setattr(other.link, what, getattr(other.link, what) + 1_000_000)
+        link.ping()
+        async with asyncio.timeout(10):
+            error = await link.down
+        assert isinstance(error, RemoteFault)
+        assert error.cause == "pong_unasked"
+        assert link.confirmed_messages <= link._outlet.sent_messages
+
+
 async def test_a_goodbye_that_is_no_good_is_an_error_with_its_reason() -> None:
     async with two_ends() as (one, other):
         link = await one.dial(other.port)

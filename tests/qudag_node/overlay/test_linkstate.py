@@ -381,3 +381,20 @@ def test_only_a_cost_worth_telling_asks_for_a_tick() -> None:
     assert not state.neighbour_rtt(key, 0.010)
     assert any(state.neighbour_rtt(key, 0.100) for _ in range(50))
     assert not state.neighbour_rtt(key, 0.100)  # it is known already
+
+
+def test_a_cost_that_waits_to_be_told_does_not_delay_the_renewal() -> None:
+    config = LinkStateConfig(name="hub", renew_interval_s=0.1)
+    state = LinkState(signer_of(1), Verifier(NETWORK), config, sequence=0, rng=Random(1), now_mono_s=0.0)
+    keys = [signer_of(1000 + number).public_key for number in range(40)]
+    for key in keys:
+        state.neighbour_up(key, 0.0, rtt_s=0.001)
+    assert state.tick(10.0, EPOCH_MS).advert is not None
+    # An advert of 40 links on 40 links: what was flooded keeps costs waiting for over half a second.
+    for _ in range(50):
+        state.neighbour_rtt(keys[0], 0.1)
+    assert state.tick(10.0, EPOCH_MS).advert is None
+    assert 10.0 < state.due_mono_s <= 10.1
+    renewed = state.tick(10.1, EPOCH_MS).advert
+    assert renewed is not None
+    assert decode_advert(renewed).cost_us_by_neighbour[keys[0]] > 50_000

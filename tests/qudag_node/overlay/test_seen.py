@@ -72,3 +72,10 @@ def test_what_still_circulates_is_not_forgotten() -> None:
 def test_a_cache_of_one_is_refused() -> None:
     with pytest.raises(ValueError, match="below 2"):
         SeenCache(1)
+
+
+def test_an_id_that_comes_again_is_held_once() -> None:
+    cache = SeenCache(8)
+    for identity in (b"a", b"b", b"c", b"d", b"e", b"a"):
+        cache.add(identity, 0.0)
+    assert len(cache) == 5

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qudag_node.overlay.ratelimit import TokenBucket
+from qudag_node.rpc import server
 from qudag_node.rpc.dispatch import Dispatcher
 from qudag_node.rpc.session import Origin, Session
 from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
-from qudag_node.wire.framing import Decoder, Notification, Request, Response, encode
+from qudag_node.wire.framing import HANDSHAKE_BYTES, Decoder, Notification, Request, Response, encode
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import NodeCard, ServerHandshake
 from tests.clocks import LeapingClock
@@ -224,6 +225,55 @@ async def test_a_deaf_client_is_not_read_from_and_then_closed(tmp_path: Path, tr
                 while served.server.clients:
                     assert served.server.pending_bytes() < 1_000_000
                     await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_before_a_role_is_granted_a_message_is_small(tmp_path: Path, transport: str) -> None:
+    async with serving(tmp_path) as served, connected(served, transport) as client:
+        hello = {"versions": [1], "client": "x" * HANDSHAKE_BYTES}
+        client.writer.write(encode(Request(0, "hello", [hello])))
+        async with asyncio.timeout(10):
+            if transport == "unix":
+                assert await client.reader.read(65_536)
+            else:
+                assert await client.closed() == b""
+
+
+async def test_when_all_leave_too_much_unread_who_is_furthest_behind_pays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_MAX_PENDING_BYTES", 8 << 20)
+    async with (
+        serving(tmp_path) as served,
+        connected(served, "unix") as modest,
+        connected(served, "unix") as greedy,
+    ):
+        await modest.opened()
+        await greedy.opened()
+        for client, mebibytes in ((modest, 3), (greedy, 7)):
+            served.node.payload = bytes(mebibytes << 20)
+            client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # a client that is deaf
+            client.writer.write(client.session.call("stats")[1])
+            at_least = served.server.pending_bytes() + (mebibytes - 1 << 20)
+            await until(lambda: served.server.pending_bytes() > at_least or served.server.clients < 2)  # noqa: B023
+        await until(lambda: served.server.clients == 1)
+        modest.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert len((await modest.reply_to(2))["payload"]) == 3 << 20
+
+
+async def test_as_long_as_all_together_leave_little_unread_nobody_pays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_MAX_PENDING_BYTES", 16 << 20)
+    monkeypatch.setattr(server, "_SWEEP_S", 0.01)
+    async with serving(tmp_path) as served, connected(served, "unix") as client:
+        await client.opened()
+        served.node.payload = bytes(12 << 20)
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(client.session.call("stats")[1])
+        await until(lambda: served.server.pending_bytes() > 8 << 20)
+        await asyncio.sleep(0.1)
+        assert served.server.clients == 1
 
 
 def new_session(role: Role | None) -> Session:

@@ -156,6 +156,25 @@ async def test_waiting_says_why_and_for_how_long(tmp_path: Path) -> None:
     assert "no node answers" in waiting[0].reason
 
 
+async def test_after_a_success_the_wait_is_short_again(tmp_path: Path) -> None:
+    seen = Seen()
+    client = AsyncClient(Endpoint(UnixAddress(str(tmp_path / "rpc.sock"))), deliver=seen, chance=lambda: 1.0)
+
+    def waits() -> list[tuple[int, float | None]]:
+        statuses = [update for update in seen.updates if isinstance(update, ConnectionStatus)]
+        return [(s.attempt, s.retry_in_s) for s in statuses if s.state is LinkState.WAITING]
+
+    async with following(client):
+        await seen.until(lambda: len(waits()) == 2)
+        with SmallNode("unix", tmp_path) as node:
+            serve(node)
+            await seen.until(lambda: len(seen.snapshots) == 2)
+            before = len(waits())
+        await seen.until(lambda: len(waits()) > before)
+    assert waits()[:2] == [(1, 0.25), (2, 0.5)]
+    assert waits()[before] == (1, 0.25)
+
+
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 async def test_without_a_token_it_dials_and_says_what_it_meets(tmp_path: Path, transport: str) -> None:
     with SmallNode(transport, tmp_path) as node:
