@@ -88,6 +88,7 @@ class StatsAggregator:
         self._resources = ResourceStatistics()
         self._peers = PeerCounterWindow(len(TRAFFIC), longest_s=_PEER_SPAN_S, interval_s=interval_s)
         self._peers_per_s: npt.NDArray[np.float32] = np.empty((0, len(TRAFFIC)), np.float32)
+        self._rated_generation: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
 
     def tick(self, *, now_mono_s: float, now_unix_s: float) -> None:
         """Bring windows, rates and peaks up to date. To be called once every interval."""
@@ -185,11 +186,13 @@ class StatsAggregator:
         )
 
     def _peer_table(self, now_mono_s: float) -> PeerTable:
-        capacity = self._collector.registry.capacity
-        per_s = self._peers_per_s
-        if len(per_s) < capacity:  # peers came since the tick
-            per_s = np.full((capacity, len(TRAFFIC)), np.nan, np.float32)
-            per_s[: len(self._peers_per_s)] = self._peers_per_s
+        generation, per_s = self._collector.registry.generation, self._peers_per_s
+        known = len(per_s)
+        is_new = generation[:known] != self._rated_generation
+        if len(generation) > known or is_new.any():  # peers came since the tick
+            per_s = np.full((len(generation), len(TRAFFIC)), np.nan, np.float32)
+            per_s[:known] = self._peers_per_s
+            per_s[:known][is_new] = np.nan  # what is there is of those whose slots they took
         windows = PeerWindows(
             traffic_per_s=per_s,
             loss_ratio=self.latency.loss_ratios(now_mono_s=now_mono_s),
@@ -208,6 +211,7 @@ class StatsAggregator:
         counters, generation = slot_traffic(self._collector), self._collector.registry.generation
         found = self._peers.increase(counters, generation, span_s=_PEER_SPAN_S, now_mono_s=now_mono_s)
         self._peers.push(counters, generation, now_mono_s=now_mono_s)
+        self._rated_generation = generation.copy()
         if found is None:
             return np.full(counters.shape, np.nan, np.float32)
         increase, span_s = found

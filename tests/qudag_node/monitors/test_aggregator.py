@@ -231,12 +231,17 @@ def test_a_peer_in_a_reused_slot_has_rates_of_its_own() -> None:
     station = Station()
     collector = station.collector
     old = collector.open_peer("old")
+    station.tick()
     for _ in range(100):
         collector.record_message_sent(old, "data", 1000)
     station.tick()
+    assert station.aggregate().peers.numbers["sent_messages_per_s"].tolist() == [100]
     collector.forget_peer(old, now_mono_s=station.now_s)
     new = collector.open_peer("new")
     collector.record_message_sent(new, "data", 7)
+    numbers = station.aggregate().peers.numbers
+    assert np.isnan(numbers["sent_bytes_per_s"]).all()
+    assert np.isnan(numbers["utilization_ratio"]).all()
     station.tick()
     peers = station.aggregate().peers
     assert peers.slots.tolist() == [1]
