@@ -14,6 +14,7 @@ from qudag_tui.cli.values import count, duration, seconds
 __all__ = ["COMMANDS", "GROUPS", "Command"]
 
 TABLE_AND_JSON = ("table", "json")
+LEVELS = ("debug", "info", "warning", "error")
 
 
 class Command:
@@ -62,7 +63,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until interrupted")
     parser.add_argument(
         "--level",
-        choices=("debug", "info", "warning", "error"),
+        choices=LEVELS,
         default="debug",
         help="the least level shown (debug)",
     )
@@ -162,9 +163,25 @@ def _add_shell(parser: argparse.ArgumentParser) -> None:
 
 # The options of the node's and the lab's own commands stand here for completion alone: they are parsed there.
 
+_OF_HOME = ("--name", "--data-dir", "--config", "--set")
+_OF_START = ("--network", "--listen", "--peer", "--advertise", "--rpc")
+_OF_LAB = ("--dir", "--timeout")
+_OF_LAB_UP = ("--nodes", "--rate", "--payload", "--impair", "--seed", "--node-arg")
+_LAB_ACTIONS = {
+    "up": "start a lab",
+    "down": "end the lab and everything it started",
+    "status": "nodes, links with their true counts, load",
+    "impair": "make links worse, or better",
+    "heal": "make links perfect again",
+    "kill": "kill nodes",
+    "restart": "start nodes again",
+    "load": "change the rate of messages",
+    "quiesce": "stop the load, and compare what neighbours counted",
+}
 
-def _add_home(parser: argparse.ArgumentParser) -> None:
-    for option in ("--name", "--data-dir", "--config", "--set"):
+
+def _add_home(parser: argparse.ArgumentParser, *more: str) -> None:
+    for option in (*_OF_HOME, *more):
         parser.add_argument(option)
 
 
@@ -174,16 +191,29 @@ def _add_config_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_start(parser: argparse.ArgumentParser) -> None:
-    _add_home(parser)
-    for option in ("--listen", "--peer", "--rpc", "--advertise", "--network", "--log-level"):
-        parser.add_argument(option)
+    _add_home(parser, *_OF_START)
+    parser.add_argument("--log-level", choices=LEVELS)
+    parser.add_argument("--tcp-info", choices=("path", "not-of-path", "off"))
+    for option in ("--no-discovery", "--no-relay", "--no-recording"):
+        parser.add_argument(option, action="store_true")
 
 
 def _add_lab(parser: argparse.ArgumentParser) -> None:
-    actions = ("up", "down", "status", "impair", "heal", "kill", "restart", "load", "quiesce")
-    parser.add_argument("action", choices=actions)
-    for option in ("--nodes", "--topology", "--rate", "--dir", "--engine", "--impair"):
-        parser.add_argument(option)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in _LAB_ACTIONS.items():
+        action = actions.add_parser(name, help=summary, allow_abbrev=False)
+        for option in _OF_LAB if name != "up" else (*_OF_LAB, *_OF_LAB_UP):
+            action.add_argument(option)
+        action.add_argument("--format", choices=("table", "json", "detailed"))
+        if name == "up":
+            action.add_argument("--topology", choices=("line", "ring", "star", "mesh", "random"))
+            action.add_argument("--engine", choices=("auto", "netns", "relay"))
+            for option in ("--detach", "--demo", "--temporary"):
+                action.add_argument(option, action="store_true")
+        elif name == "kill":
+            action.add_argument("--signal", choices=("KILL", "TERM", "STOP", "CONT"))
+        elif name == "load":
+            action.add_argument("--rate")
 
 
 NODE = "qudag_node"

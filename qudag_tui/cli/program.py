@@ -160,14 +160,12 @@ def _add_globals(parser: argparse.ArgumentParser, formats: Sequence[str] = ()) -
         metavar="SECONDS",
         help=f"how long the node may take to answer ({DEFAULT_TIMEOUT_S:g})",
     )
-    if formats or parser.prog == "qudag":
-        listed = "|".join(formats) or "FORMAT"
-        add(
-            "--format",
-            default=hidden,
-            metavar=listed,
-            help=f"how to print ({formats[0]})" if formats else "how to print",
-        )
+    if formats:
+        listed = "|".join(formats)
+        add("--format", default=hidden, choices=formats, metavar=listed, help=f"how to print ({formats[0]})")
+    elif parser.prog == "qudag":
+        some = dict.fromkeys(name for command in COMMANDS for name in command.formats)
+        add("--format", default=hidden, choices=tuple(some), metavar="FORMAT", help="how to print")
     else:
         add("--format", default=hidden, help=hidden)
     add("--no-color", action="store_true", default=hidden, help="print without colour ($NO_COLOR)")

@@ -519,14 +519,6 @@ def test_moments(text: str, moment: float) -> None:
     assert parse_time(text, 2e9) == moment
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_the_commands(qudag: Runner, shell: str) -> None:
-    output = qudag("completion", shell)
-    assert output.code == 0
-    for word in ("network", "history", "once", "filter", "lab"):
-        assert word in output.stdout
-
-
 # --- answers of another shape ---------------------------------------------------------------------
 
 ODD = [None, 5, -1.5, "text", [], [1], {}, {"a": {"b": 1}}, True, b"bytes"]
