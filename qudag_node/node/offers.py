@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from qudag_node import __version__, publish
 from qudag_node.config import LoadedConfig, config_tree
@@ -99,7 +100,8 @@ class NodeOffers:
     def peer(self, name: str) -> Document:
         """Return everything of one peer."""
         peer_id = self._overlay.resolve(name)
-        rows = PeerRows.from_wire(self.statistics()["peers"])
+        statistics = self.statistics()
+        rows = PeerRows.from_wire(statistics["peers"])
         index = rows.index_of(peer_id)
         handle = self._collector.registry.get(peer_id)
         if index is None or handle is None:
@@ -112,6 +114,7 @@ class NodeOffers:
             "path": [peer_id_of(key) for key in self._overlay.path(peer_id)],
             "by_type": publish.traffic_maps(self._collector.peer_types(handle)),
             "tcp": tcp,
+            "tcp_info": cast("Document", statistics["node"])["tcp_info"],
             "events": self._events_of(peer_id, row),
         }
 

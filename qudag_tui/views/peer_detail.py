@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qudag_tui.model.fields import BY_KEY, Field, Kind
 from qudag_tui.model.peers import Peers
+from qudag_tui.model.quality import tcp_note
 from qudag_tui.model.sample import Sample
 from qudag_tui.model.state import PeerDetail, UiState
 from qudag_tui.model.trail import Past, Window
@@ -97,8 +98,8 @@ def peer_detail(state: UiState, peer_id: str, width: int, glyphs: Glyphs) -> lis
 def _group(state: UiState, peers: Peers, row: int, name: str, width: int, glyphs: Glyphs) -> list[Line]:
     note = ""
     sample = state.seen.sample
-    if name == "TCP" and sample is not None and sample.node.tcp_info != "path":
-        note = "not of the path" if sample.node.tcp_info == "not-of-path" else "not available here"
+    if name == "TCP" and sample is not None:
+        note = tcp_note(sample.node.tcp_info)
     lines = [title(name, note, width, glyphs)]
     for key in GROUPS[name]:
         field = BY_KEY[key]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["peer_info"]
 
 # Shown in their own form; what a newer node adds is listed behind them.
-_SHOWN = frozenset({"row", "by_type", "tcp", "events", "path"})
+_SHOWN = frozenset({"row", "by_type", "tcp", "tcp_info", "events", "path"})
 
 _TYPE_COLUMNS = ["by type", "sent", "received", "out", "in"]
 
@@ -24,7 +24,7 @@ def peer_info(
     answer: Mapping[str, Any], *, at_unix_s: float, width: int | None = None, colour: bool = False
 ) -> list[str]:
     """The answer to ``peer``: the figures, the path, the messages by type, what happened."""
-    lines = peer_block(answer.get("row", {}), at_unix_s, colour=colour)
+    lines = peer_block(answer.get("row", {}), at_unix_s, tcp_info=answer.get("tcp_info"), colour=colour)
     path = answer.get("path") or []
     if path:
         lines += ["  path      " + " > ".join(map(short_id, path))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qudag_tui.model.fields import BY_KEY
+from qudag_tui.model.quality import TCP_COLUMNS, tcp_note
 from qudag_tui.model.state import UiState
 from qudag_tui.views.glyphs import Glyphs
 from qudag_tui.views.peer_columns import Layout
@@ -23,6 +24,9 @@ def peers_bar(state: UiState, shown: int, layout: Layout, width: int, glyphs: Gl
     if state.filter_text:
         spans += [Span("  "), Span(f" /{state.filter_text} ", Role.BANNER)]
     right = [Span("times in ms", Role.DIM)]
+    note = tcp_note(sample.node.tcp_info) if sample is not None else ""
+    if note and any(BY_KEY[key].column in TCP_COLUMNS for key in layout.keys):
+        right.insert(0, Span(f"TCP's figures {note}  ", Role.DIM))
     if layout.before or layout.after:
         before = f"{glyphs.more_left} {layout.before}" if layout.before else ""
         after = f"{layout.after} {glyphs.more_right}" if layout.after else ""

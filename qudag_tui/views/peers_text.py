@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qudag_tui.model.quality import retransmit_grade
+from qudag_tui.model.quality import retransmit_grade, tcp_note
 from qudag_tui.views.selection import column_of
 from qudag_tui.views.table import Column, paint, render_table
 from qudag_tui.views.text import (
@@ -110,10 +110,16 @@ def peers_detailed(figures: Figures, *, colour: bool = False) -> list[str]:
     """A block for each chosen peer with everything that the document says of it."""
     if not figures.rows:
         return [paint("no peers", "dim", colour=colour)]
-    at_unix_s = figures.document.get("node", {}).get("sampled_unix_s")
+    node = figures.document.get("node", {})
     lines: list[str] = []
     for row in figures.rows:
-        lines += [*peer_block(figures.peers.row(row), at_unix_s, colour=colour), ""]
+        block = peer_block(
+            figures.peers.row(row),
+            node.get("sampled_unix_s"),
+            tcp_info=node.get("tcp_info"),
+            colour=colour,
+        )
+        lines += [*block, ""]
     return lines[:-1]
 
 
@@ -167,8 +173,10 @@ _LINES: dict[str, tuple[tuple[str, str, _Unit], ...]] = {
 }
 
 
-def peer_block(row: Mapping[str, Any], at_unix_s: float | None, *, colour: bool = False) -> list[str]:
-    """Everything of one peer, from its row of the public document."""
+def peer_block(
+    row: Mapping[str, Any], at_unix_s: float | None, *, tcp_info: object = None, colour: bool = False
+) -> list[str]:
+    """Everything of one peer, from its row of the public document; ``tcp_info`` is of the node's section."""
 
     def word(name: str) -> str:
         return row.get(name) or UNKNOWN
@@ -186,7 +194,11 @@ def peer_block(row: Mapping[str, Any], at_unix_s: float | None, *, colour: bool 
     ]
     for name, listed in _LINES.items():
         text = "  ".join(f"{label} {unit(row.get(column))}" for label, column, unit in listed)
-        facts.append((name, f"{text}  {word('rtt_method')}" if name == "rtt" else text))
+        if name == "rtt":
+            text += f"  {word('rtt_method')}"
+        elif name == "tcp" and (note := tcp_note(tcp_info)):
+            text = f"({note})  {text}"
+        facts.append((name, text))
     label = peer_label(row.get("name") or "", row.get("alias") or "", row.get("id") or "")
     state = word("state")
     title = (

@@ -109,6 +109,7 @@ def test_a_peer_is_found_by_name_and_by_the_beginning_of_its_id(
         assert "link-up" in {event["kind"] for event in answer["events"]}
         if sys.platform == "linux":
             assert answer["tcp"]["rtt_s"] > 0
+            assert answer["tcp_info"] == "path"
 
 
 def test_links_bans_and_the_map(node1: Connection, pair: tuple[NodeProcess, NodeProcess]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from qudag_tui.model.events import ConnectionLost, FilterTyped, PauseToggled, SortBy, TimePassed
+from qudag_tui.model.fields import BY_KEY
 from qudag_tui.model.order import arrange
 from qudag_tui.model.reduce import reduce
 from qudag_tui.model.state import PeerDetail, UiState
@@ -21,7 +22,7 @@ from qudag_tui.views.help_page import help_page
 from qudag_tui.views.latency import latency
 from qudag_tui.views.messages import messages
 from qudag_tui.views.overview import overview
-from qudag_tui.views.peer_columns import layout_columns, peer_row, peers_head
+from qudag_tui.views.peer_columns import columns_at, layout_columns, peer_row, peers_head
 from qudag_tui.views.peer_detail import peer_detail
 from qudag_tui.views.peers_bar import peers_bar
 from qudag_tui.views.spans import Box, Line, cut_lines, line_width, plain
@@ -67,6 +68,17 @@ def test_panels_look_the_same(name: str, snapshot: SnapshotAssertion) -> None:
             assert all(line_width(line) <= width for line in lines)
             pages.append(f"== {width}x{height}\n" + "\n".join(plain(line).rstrip() for line in lines))
     assert "\n".join(pages) + "\n" == snapshot(extension_class=TextSnapshot)
+
+
+def test_columns_of_tcp_are_marked_where_a_relay_ends_it() -> None:
+    assert STATE.live.sample is not None
+    node = replace(STATE.live.sample.node, tcp_info="not-of-path")
+    state = replace(STATE, live=replace(STATE.live, sample=replace(STATE.live.sample, node=node)))
+    skipped = columns_at(117).index("tcp_rtt") - 2
+    for of, offset, is_marked in ((state, skipped, True), (state, 0, False), (STATE, skipped, False)):
+        bar, head, *_ = map(plain, peers_table(of, Box(117, 8), UNICODE, offset))
+        assert ("TCP's figures not of the path" in bar) is is_marked
+        assert (BY_KEY["tcp_rtt"].title in head) is (offset > 0)
 
 
 @pytest.mark.parametrize("name", PANELS)

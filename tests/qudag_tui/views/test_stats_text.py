@@ -6,6 +6,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from qudag_node.wire import PeerRows
+from qudag_tui.views.peer_info import peer_info
 from qudag_tui.views.peers_text import peers_detailed, peers_table, short_id
 from qudag_tui.views.redact import redact, redact_address
 from qudag_tui.views.selection import Figures, parse_selection
@@ -123,6 +124,19 @@ def test_detailed_peers_show_every_column_of_the_document() -> None:
     shown = "\n".join(peers_detailed(figures("peer=peer3")))
     assert "unconfirmed" in shown
     assert "retransmits" in shown
+
+
+def test_tcp_figures_that_are_not_of_the_path_are_marked() -> None:
+    relayed = figures("peer=peer3")
+    assert "not of the path" not in "\n".join(peers_detailed(relayed))
+    relayed.document = {**relayed.document, "node": {**relayed.document["node"], "tcp_info": "not-of-path"}}
+    for lines in (
+        peers_detailed(relayed),
+        stats_detailed(relayed),
+        peer_info({"row": relayed.peers.row(1), "tcp_info": "not-of-path"}, at_unix_s=examples.NOON),
+    ):
+        assert any(line.startswith("  tcp") and "(not of the path)  rtt" in line for line in lines)
+        assert not any(line.startswith("tcp_info") for line in lines)
 
 
 def test_redaction_leaves_no_address_and_no_whole_id() -> None:
