@@ -143,9 +143,10 @@ class LogRing(logging.Handler):
         self._written = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record's line."""
-        self._lines.append((record.levelno, self.format(record)))
-        self._written += 1
+        """Keep the record's line, and those of its traceback, as they stand in the file."""
+        for line in self.format(record).split("\n"):
+            self._lines.append((record.levelno, line))
+            self._written += 1
 
     def newest(self, count: int, *, level: str = "debug") -> list[str]:
         """Return up to ``count`` newest lines of ``level`` or above, oldest first."""

@@ -32,6 +32,8 @@ PEERS_FILE_NAME = "peers.json"
 
 _SCHEMA = "qudag.peers/1"
 _MAX_TARGETS = 1024
+# Of an error: two identities and what a peer says of it have room.
+_MAX_WORDS = 512
 # A link that stood for so long was good; the next wait is the shortest again.
 _STABLE_S = 5.0
 
@@ -243,7 +245,7 @@ class Dialer:
 
 
 def _words(error: PeerError | None) -> str:
-    return "" if error is None else clean_text(str(error))
+    return "" if error is None else clean_text(str(error), _MAX_WORDS)
 
 
 def read_added_peers(path: Path) -> list[PeerEndpoint]:

@@ -96,18 +96,28 @@ def log(options: Options) -> int:
             print_lines(answer.get("lines", ()))
         if not options.follow:
             return 0
+        wanted = _LevelFilter(options.level)
         for method, params in connection.notifications(timeout_s=LOG_PATIENCE_S):
             if method == "log":
                 with READING:
-                    print_lines(line for line in params.get("lines", ()) if _is_at_least(options.level, line))
+                    print_lines(filter(wanted.passes, params.get("lines", ())))
     raise UnreachableError("the node closed the connection")
 
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-def _is_at_least(level: str, line: str) -> bool:
-    """Whether a line is of this level or above; one that names no level is shown."""
-    words = line.lower().split(maxsplit=3)
-    named = next((word for word in words if word in _LEVELS), None)
-    return named is None or _LEVELS.index(named) >= _LEVELS.index(level)
+class _LevelFilter:
+    """Lets lines of a level or above pass, and what follows such a line (a traceback) with it."""
+
+    def __init__(self, level: str) -> None:
+        self._least = _LEVELS.index(level)
+        self._passing = True
+
+    def passes(self, line: str) -> bool:
+        """Whether a line is to be shown, asked in their order; one that names no level is."""
+        if not line.startswith(" "):
+            words = line.lower().split(maxsplit=3)
+            named = next((word for word in words if word in _LEVELS), None)
+            self._passing = named is None or _LEVELS.index(named) >= self._least
+        return self._passing

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["MAX_TEXT", "clean", "clean_tree"]
+__all__ = ["MAX_SENTENCE", "MAX_TEXT", "clean", "clean_tree"]
 
 #: No text that a peer supplies is longer than this on a screen.
 MAX_TEXT = _model.LIMIT
+
+#: What the node itself says may be longer: a line of its log is up to 2,048 characters, each of which may be
+#: escaped with six. What it says last, what to do, must not be lost.
+MAX_SENTENCE = 16_384
 
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
 
@@ -49,21 +53,22 @@ def _without_markup(text: str) -> str:
     return "".join(parts)
 
 
-def clean_tree(value: Any, limit: int = MAX_TEXT) -> Any:
+def clean_tree(value: Any) -> Any:
     """``clean`` every string in nested maps and lists, keys too; bytes and numbers pass unchanged.
 
-    A column of texts, ``{"type": "str", "text": …}``, is cleaned text by text.
+    A column of texts, ``{"type": "str", "text": …}``, is what peers say of themselves: it is cleaned text
+    by text, and each cut to ``MAX_TEXT``. Elsewhere the node speaks, up to ``MAX_SENTENCE``.
     """
     if isinstance(value, str):
-        return clean(value, limit)
+        return clean(value, MAX_SENTENCE)
     if isinstance(value, dict):
         if value.get("type") == "str" and isinstance(text := value.get("text"), str):
-            return {"type": "str", "text": "\0".join(_clean_all(text.split("\0"), limit))}
-        return {clean_tree(key, limit): clean_tree(item, limit) for key, item in value.items()}
+            return {"type": "str", "text": "\0".join(_clean_all(text.split("\0"), MAX_TEXT))}
+        return {clean_tree(key): clean_tree(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         if set(map(type, value)) == {str}:
-            return _clean_all(value, limit)
-        return [clean_tree(item, limit) for item in value]
+            return _clean_all(value, MAX_SENTENCE)
+        return [clean_tree(item) for item in value]
     return value
 
 

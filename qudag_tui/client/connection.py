@@ -18,7 +18,7 @@ from qudag_node.wire import (
     SessionState,
     UnixAddress,
 )
-from qudag_tui.client.clean import clean, clean_tree
+from qudag_tui.client.clean import MAX_SENTENCE, clean, clean_tree
 from qudag_tui.client.transport import Deadline, Stream, closed_by_node, not_a_node, open_stream
 from qudag_tui.errors import NodeTimeoutError, ProtocolError, RefusedError, from_rpc_code
 
@@ -79,7 +79,9 @@ def checked_result(result: object, where: str, method: str) -> Mapping[str, Any]
 
 def rpc_error(error: RpcError) -> QudagError:
     """What the node refused, as an error of ours with the documented exit code."""
-    return from_rpc_code(error.code.value, clean(error.message), clean(error.hint))
+    return from_rpc_code(
+        error.code.value, clean(error.message, MAX_SENTENCE), clean(error.hint, MAX_SENTENCE)
+    )
 
 
 class Connection:

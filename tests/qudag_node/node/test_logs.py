@@ -130,6 +130,18 @@ def test_the_ring_keeps_the_newest_and_numbers_them() -> None:
     assert ring.after(5) == (5, [])
 
 
+def test_the_ring_holds_the_lines_of_the_file() -> None:
+    ring = LogRing(capacity=100)
+    ring.setFormatter(LineFormatter())
+    failed = record("failed", level=logging.ERROR, exc=ValueError("broken"))
+    ring.emit(failed)
+    lines = LineFormatter().format(failed).split("\n")
+    assert len(lines) > 1
+    assert ring.newest(100, level="error") == lines
+    assert ring.newest(1) == ["    ValueError: broken"]
+    assert ring.after(0) == (len(lines), lines)
+
+
 def test_records_go_to_the_file_and_the_ring(tmp_path: Path, root: logging.Logger) -> None:
     ring = configure_logging(LogConfig(level="warning"), tmp_path, {})
     logging.getLogger("qudag_node.x").info("quiet")

@@ -396,6 +396,16 @@ async def test_a_target_is_dialled_again_when_its_link_ends_and_says_why() -> No
         assert "banned" in str(dial["last_error"])
 
 
+async def test_the_last_error_is_kept_whole() -> None:
+    one, other = Node("one", network="n" * 64), Node("other", network="o" * 64)
+    async with running(one, other):
+        one.overlay.add(other.overlay.listen_addresses[0])
+        await until(lambda: [dial.state for dial in one.overlay.dials()] == ["backoff"])
+        [dial] = dial_maps(one.overlay.dials(), time.monotonic())
+        assert "n" * 64 in str(dial["last_error"])
+        assert "o" * 64 in str(dial["last_error"])
+
+
 async def test_our_own_address_is_not_added() -> None:
     one = Node("one", listen=("127.0.0.1:0", "0.0.0.0:0"), advertise=("node.example:8000",))
     async with running(one):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from qudag_node.wire import ErrorCode, RpcError, pack_column
+from qudag_node.wire import ErrorCode, PeerRows, RpcError, pack_column, pack_text
 from qudag_tui.cli.times import parse_duration, parse_time
 from tests.qudag_tui import examples
 from tests.qudag_tui.cli.support import Runner
@@ -404,14 +404,47 @@ def test_the_log_is_read_over_the_connection(qudag: Runner, node: SmallNode) -> 
 
 def test_the_log_is_followed_above_its_level(qudag: Runner, node: SmallNode) -> None:
     def subscribe(_params: object, push: Push) -> dict[str, Any]:
-        push("log", {"stream": 1, "lines": ["a INFO b", "a ERROR c", "no level"]})
+        push("log", {"stream": 1, "lines": ["a ERROR c", "    where", "a INFO b", "    who"]})
+        push("log", {"stream": 1, "lines": ["no level"]})
         threading.Timer(0.1, node.hang_up).start()
         return {"stream": 1}
 
     node.methods |= {"subscribe": subscribe, "log": lambda _params, _push: {"lines": ["a ERROR old"]}}
     output = qudag("log", "-f", "--level", "warning", "--node", str(node.address))
     assert output.code == 3
-    assert output.stdout == "a ERROR old\na ERROR c\nno level\n"
+    assert output.stdout == "a ERROR old\na ERROR c\n    where\nno level\n"
+
+
+def test_nothing_that_the_node_says_is_cut_in_a_pipe(qudag: Runner, node: SmallNode) -> None:
+    advice = f"{'x' * 12_000} so do this"
+    node.methods["log"] = lambda _params, _push: {"lines": [advice]}
+    assert qudag("log", "--node", str(node.address)).stdout == f"{advice}\n"
+    dial = {
+        "peer": None,
+        "address": "198.18.0.9:8000",
+        "state": "backoff",
+        "attempts": 3,
+        "next_dial_s": 2.5,
+        "last_error": advice,
+    }
+    node.methods["connections"] = lambda _params, _push: {"links": [], "dials": [dial], "bans": []}
+    assert f"  {advice}\n" in qudag("peer", "list").stdout
+
+    def refuse(_params: object, _push: object) -> None:
+        raise RpcError(ErrorCode.AMBIGUOUS, advice)
+
+    node.methods["peer"] = refuse
+    assert qudag("peer", "info", "x").stderr == f"qudag: {advice}\n"
+
+
+def test_what_peers_say_of_themselves_stays_short(qudag: Runner, node: SmallNode) -> None:
+    document = wire_document()
+    rows = PeerRows.from_wire(document["peers"])
+    names = ["y" * 10_000, *rows.text["name"][1:]]
+    document["peers"] = {**document["peers"], "text": {**document["peers"]["text"], "name": pack_text(names)}}
+    node.methods["stats"] = lambda _params, _push: document
+    shown = qudag("peer", "list", "--format", "json").stdout
+    assert {len(peer["name"]) for peer in json.loads(shown)["peers"]} == {256, len("peer3")}
 
 
 # --- history --------------------------------------------------------------------------------------
