@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from qudag_node.lab.processes import ProcessRecord, child_environment, python_module
+from qudag_node.lab.processes import ProcessRecord, child_environment, python_module, send_signal
 from tests.qudag_node.lab.engines import skip_unless_it_runs
 
 # More than the patience of every wait of a test together.
@@ -97,15 +97,24 @@ def lab_up(home: Path, engine: str, *arguments: str, launcher: tuple[str, ...] =
         env=child_environment(os.environ),
         start_new_session=True,
     )
+    family: list[ProcessRecord] = []
     try:
         assert process.stdout is not None
         announcement = json.loads(process.stdout.readline())
-        family = [ProcessRecord.of(pid) for pid in (process.pid, *descendants_of(process.pid))]
+        family += [ProcessRecord.of(pid) for pid in (process.pid, *descendants_of(process.pid))]
         assert len(family) >= 5  # supervisor, keeper, links, two nodes
         yield Started(process, Path(announcement["dir"]), announcement, family)
     finally:
-        process.kill()
-        process.communicate()
+        end(process, family)
+
+
+def end(process: subprocess.Popen[str], family: list[ProcessRecord]) -> None:
+    """Leave nothing behind, not even a supervisor that does not end when it should."""
+    process.kill()
+    for record in family:
+        send_signal(record, signal.SIGKILL)
+    # Whoever is left might hold the other end of its stdout.
+    process.communicate(timeout=PATIENCE_S)
 
 
 def test_looking_at_a_directory_that_goes_finds_what_is_left(
@@ -170,17 +179,21 @@ def test_nothing_is_left_of_a_demonstration_when_its_stdin_ends(home: Path) -> N
         text=True,
         env=child_environment(os.environ),
     )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    announcement = json.loads(process.stdout.readline())
-    family = [ProcessRecord.of(pid) for pid in descendants_of(process.pid)]
-    # A demonstration is nobody's default node.
-    assert not list((home / "run").rglob("*.sock"))
-    process.stdin.close()
-    assert process.wait(PATIENCE_S) == 0
-    process.stdout.close()
-    wait_until(lambda: not any(record.is_running for record in family))
-    wait_until(lambda: not Path(announcement["dir"]).exists())
+    family: list[ProcessRecord] = []
+    try:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        announcement = json.loads(process.stdout.readline())
+        family += [ProcessRecord.of(pid) for pid in descendants_of(process.pid)]
+        # A demonstration is nobody's default node.
+        assert not list((home / "run").rglob("*.sock"))
+        process.stdin.close()
+        process.stdin = None
+        assert process.wait(PATIENCE_S) == 0
+        wait_until(lambda: not any(record.is_running for record in family))
+        wait_until(lambda: not Path(announcement["dir"]).exists())
+    finally:
+        end(process, family)
 
 
 def test_a_temporary_lab_goes_with_a_killed_supervisor(home: Path) -> None:

@@ -78,6 +78,7 @@ async def test_a_peer_that_does_not_read_fills_our_queue_and_no_more() -> None:
         sent = 0
         while link.send(FrameType.DATA, frame, 0.0):
             sent += 1
+            assert sent < 10_000, "80 MB is more than any kernel takes for one socket"
             await asyncio.sleep(0)
         assert link.queue.size_bytes <= 65_536
         written = one.traffic(other)["data"][0]
@@ -93,7 +94,7 @@ async def test_pings_measure_the_link_and_confirm_what_arrived() -> None:
     async with two_ends(config) as (one, other):
         link = await one.dial(other.port)
         await until(lambda: len(one.owner.rtts_s) >= 3 and len(other.owner.rtts_s) >= 3)
-        assert all(0 < rtt_s < 1 for rtt_s in one.owner.rtts_s)
+        assert all(0 < rtt_s < 10 for rtt_s in one.owner.rtts_s)
         assert link.confirmed_messages > 0
         offset = link.pings.clock_offset
         assert offset is not None
