@@ -14,7 +14,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 from qudag_node.config import LoadedConfig, ProcessConfig, load_config
 from qudag_node.errors import NodeError
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "start")
+    _have_stdout()
     arguments = parser().parse_args(words)
     commands = {"start": _start, "id": _id, "config": _config, "log": _log}
     try:
@@ -38,11 +39,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"qudag {arguments.command}: {exc}", file=sys.stderr)
         return exc.exit_code
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it something that takes the bytes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_STDOUT_CLOSED
+        return _leave_stdout(EXIT_STDOUT_CLOSED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except OSError as exc:  # what is opened and connected to is told of with its name; this is our own output
+        where = exc.filename or "stdout"
+        print(f"qudag {arguments.command}: {where}: {exc.strerror or exc}", file=sys.stderr)
+        return _leave_stdout(NodeError.exit_code)
+    return code
+
+
+def _have_stdout() -> None:
+    """Where stdout was closed before we began, print to nowhere: a socket must not become it."""
+    stdout: TextIO | None = sys.stdout
+    if stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # for as long as we run
+
+
+def _leave_stdout(code: int) -> int:
+    """Python flushes stdout once more at exit: give it something that takes the bytes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from qudag_node.node.reader import wait_while_read
 from qudag_node.wire.errors import RemoteProtocolError
 from qudag_node.wire.paths import socket_path
 from qudag_node.wire.session import ClientSession, Event, Failed, Notified, Reply
@@ -48,16 +49,22 @@ class RunningNode:
         """Yield the lines of the node's log from now on, until it ends.
 
         Raises:
+            BrokenPipeError: Nobody reads stdout any more.
             OSError, WireError: As ``call``.
         """
         self.call("subscribe", {"topic": "log", "interval_s": 0.2})
-        self._channel.settimeout(None)
-        for event in self._events():
+        for event in self._events(is_read=True):
             if isinstance(event, Notified) and event.method == "log":
                 yield from cast("list[str]", event.params["lines"])
 
-    def _events(self) -> Iterator[Event]:
-        while data := self._channel.recv(65_536):
+    def _events(self, *, is_read: bool = False) -> Iterator[Event]:
+        """Yield what comes; ``is_read``: however long it takes, while somebody reads stdout."""
+        while True:
+            if is_read:
+                wait_while_read(None, self._channel.fileno())
+            data = self._channel.recv(65_536)
+            if not data:
+                return
             yield from self._session.receive(data)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from qudag_node.node.logs import LEVELS
+from qudag_node.node.reader import wait_while_read
 
 __all__ = ["follow", "newest_lines"]
 
@@ -43,12 +43,13 @@ def newest_lines(path: Path, count: int, *, level: str = "debug") -> list[str]:
 
 
 def follow(
-    path: Path, count: int, *, level: str = "debug", wait: Callable[[float], None] = time.sleep
+    path: Path, count: int, *, level: str = "debug", wait: Callable[[float], None] = wait_while_read
 ) -> Iterator[str]:
     """Yield the newest lines, then new ones for ever; a renamed file is read to its end first.
 
     Raises:
         FileNotFoundError: There is no such file.
+        BrokenPipeError: Nobody reads stdout any more.
     """
     wanted = LevelFilter(level)
     stream = path.open("rb")

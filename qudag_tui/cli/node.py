@@ -6,7 +6,7 @@ import sys
 import time
 
 from qudag_tui.cli.output import READING, Paper, print_json, print_lines
-from qudag_tui.cli.session import open_node
+from qudag_tui.cli.session import open_node, open_stream_of_node
 from qudag_tui.client.transport import Deadline
 from qudag_tui.errors import NodeTimeoutError, UnreachableError
 from qudag_tui.views.facts import facts
@@ -88,7 +88,7 @@ def _runs(pid: int) -> bool:
 
 def log(options: Options) -> int:
     """Print the log of a running node over its RPC, and go on with new lines."""
-    with open_node(options) as connection:
+    with open_stream_of_node(options) if options.follow else open_node(options) as connection:
         if options.follow:
             connection.call("subscribe", {"topic": "log"})
         answer = connection.call("log", {"lines": options.lines, "level": options.level})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from qudag_tui.cli.options import Options
 from qudag_tui.cli.output import READING, Paper, check_format, print_json, print_lines
-from qudag_tui.cli.session import open_node
+from qudag_tui.cli.session import open_node, open_stream_of_node
 from qudag_tui.errors import UsageError
 from qudag_tui.views.selection import parse_selection
 
@@ -107,7 +107,7 @@ def run(options: Options) -> int:
     selection, show = _prepare(options)
     from qudag_tui.client.stats_stream import stats_stream
 
-    with open_node(options) as connection:
+    with open_stream_of_node(options) as connection:
         samples = stats_stream(connection, interval_s=options.interval_s, timeout_s=options.timeout_s)
         for number, mirror in enumerate(samples, 1):
             with READING:

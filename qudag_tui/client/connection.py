@@ -155,6 +155,10 @@ class Connection:
         taken, self._notified = self._notified, []
         return taken
 
+    def end_with(self, output: int) -> None:
+        """From now on, waiting raises BrokenPipeError once nobody reads this descriptor."""
+        self._stream.end_with(output)
+
     def wait_until_closed(self, timeout_s: float) -> bool:
         """Wait for the node to hang up; False when it has not after ``timeout_s``."""
         deadline = Deadline(timeout_s)

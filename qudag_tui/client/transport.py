@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Deadline", "Stream", "closed_by_node", "not_a_node", "open_stream", "unreachable"]
 
 READ_BYTES = 1 << 18
+# poll() takes no more; nobody is silent for so long.
+LONGEST_POLL_MS = 0x7FFF_FFFF
 
 
 class Deadline:
@@ -109,10 +111,15 @@ class Stream:
     """
 
     certificate_der: bytes | None = None
+    _output: int | None = None
 
     def __init__(self, sock: _socket.socket, where: str) -> None:
         self._sock = sock
         self.where = where
+
+    def end_with(self, output: int) -> None:
+        """From now on, waiting for the node ends when nobody reads what is written to this descriptor."""
+        self._output = output
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Write all of ``data``."""
@@ -125,7 +132,13 @@ class Stream:
             raise unreachable(self.where, exc, deadline.timeout_s) from exc
 
     def receive(self, deadline: Deadline) -> bytes:
-        """Return what has arrived, at least one byte; nothing when the other side has closed."""
+        """Return what has arrived, at least one byte; nothing when the other side has closed.
+
+        Raises:
+            BrokenPipeError: Nobody reads the output that was named.
+        """
+        if self._output is not None and not self._is_read(self._output, deadline):
+            raise BrokenPipeError
         try:
             self._sock.settimeout(deadline.remaining_s())
             return self._sock.recv(READ_BYTES)
@@ -133,6 +146,20 @@ class Stream:
             return b""
         except OSError as exc:
             raise unreachable(self.where, exc, deadline.timeout_s) from exc
+
+    def _is_read(self, output: int, deadline: Deadline) -> bool:
+        """Wait until something comes or the time is over; False once nobody reads the output."""
+        from select import POLLERR, POLLHUP, POLLIN, poll
+
+        poller = poll()
+        poller.register(self._sock, POLLIN)
+        # Without an event: an end that was closed is told always.
+        poller.register(output, 0)
+        try:
+            ready = poller.poll(min(deadline.remaining_s() * 1000, LONGEST_POLL_MS))
+        except TimeoutError:
+            return True  # whoever receives says so
+        return not any(number == output and events & (POLLERR | POLLHUP) for number, events in ready)
 
     def peer_pid(self) -> int | None:
         """The process behind a Unix socket, as this host numbers it; None where that cannot be told."""
@@ -165,6 +192,10 @@ class TlsStream(Stream):
         except _ssl.SSLError as exc:
             raise not_tls(self.where, exc) from exc
         self.certificate_der = check_certificate(self._tls.getpeercert(True), address)
+
+    def end_with(self, output: int) -> None:
+        """As a plain stream's: it is the one that waits."""
+        self._plain.end_with(output)
 
     def _handshake(self, deadline: Deadline) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -479,3 +480,35 @@ def test_a_log_without_a_reader_ends_silently(tmp_path: Path) -> None:
         )
         os.close(write_end)
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("target", ["file", "stderr"])
+def test_a_followed_log_ends_when_its_reader_goes(tmp_path: Path, target: str) -> None:
+    with running(tmp_path / "d", "--set", f"log.target={target}"):
+        follower = subprocess.Popen(
+            [*command("log", "--data-dir", str(tmp_path / "d")), "-f"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert follower.stdout is not None
+        assert "started, pid" in follower.stdout.readline()
+        follower.stdout.close()
+        assert follower.wait(30) == 141
+        assert follower.stderr is not None
+        assert follower.stderr.read() == ""
+        follower.stderr.close()
+
+
+def test_a_closed_or_full_stdout_is_no_traceback(tmp_path: Path) -> None:
+    words = shlex.join(command("id", "--data-dir", str(tmp_path / "d")))
+    for redirected, code, said in (
+        (">&-", 0, "this is a new one\n"),
+        (">/dev/full", 1, "qudag id: stdout: No space left on device\n"),
+    ):
+        ended = subprocess.run(
+            ["sh", "-c", f"{words} {redirected}"], stderr=subprocess.PIPE, text=True, env=environment()
+        )
+        assert (ended.returncode, ended.stderr.count("\n")) == (code, 1)
+        assert ended.stderr.endswith(said)

@@ -281,6 +281,31 @@ def test_a_reader_that_has_enough_ends_it_silently(node: SmallNode) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.parametrize(
+    "words", [("log", "-f"), ("network", "stats"), ("network", "stats", "--sort", "rtt")]
+)
+def test_a_reader_that_goes_ends_it_while_the_node_is_quiet(node: SmallNode, words: tuple[str, ...]) -> None:
+    def subscribe(_params: object, push: object) -> dict[str, int]:
+        push("stats.full", {"stream": 1, "seq": 1, "document": node.methods["stats"]({}, push)})  # type: ignore[operator,arg-type]
+        return {"stream": 1}
+
+    node.methods |= {"subscribe": subscribe, "log": lambda _params, _push: {"lines": ["a line"]}}
+    process = subprocess.Popen(
+        command(*words, "--timeout", "600"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(TIMEOUT_S) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_a_full_disk_is_one_line_and_exit_1(node: SmallNode) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from qudag_node.wire import ErrorCode, RpcError, TlsAddress, UnixAddress, parse_address
 from qudag_tui.client.connection import Connection, connect
-from qudag_tui.client.transport import unreachable
+from qudag_tui.client.transport import Deadline, unreachable
 from qudag_tui.errors import (
     NodeTimeoutError,
     ProtocolError,
@@ -46,6 +47,21 @@ def test_a_call_is_answered(node: SmallNode) -> None:
 def test_hello_can_be_asked_for_before_any_call(node: SmallNode) -> None:
     with open_(node) as connection:
         assert connection.hello["node"]["id"] == node.identity.peer_id
+
+
+def test_waiting_ends_when_nobody_reads_the_output(node: SmallNode) -> None:
+    reading, writing = os.pipe()
+    with open_(node) as connection:
+        connection.end_with(writing)
+        assert connection.call("status") == {"pid": 4711}
+        with pytest.raises(NodeTimeoutError):
+            connection.take_notifications(Deadline(0.05))
+        threading.Timer(0.1, os.close, (reading,)).start()
+        with pytest.raises(BrokenPipeError):
+            connection.take_notifications(Deadline(60))
+        with pytest.raises(BrokenPipeError):
+            connection.call("status")
+    os.close(writing)
 
 
 @pytest.mark.parametrize(
