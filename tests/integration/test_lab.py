@@ -18,6 +18,7 @@ from qudag_node.lab.impairment import UDP_LOSS_ONLY
 from qudag_node.lab.linux import CLONE_NEWUSER
 from qudag_node.lab.processes import child_environment, python_module
 from qudag_node.lab.simulator import NetworkSimulator
+from tests.needs import need
 from tests.qudag_node.lab.engines import skip_unless_it_runs
 
 # More than the patience of every wait of a test together.
@@ -289,8 +290,7 @@ def test_an_unprivileged_user_has_the_engine_netns_and_is_admin_of_the_nodes(hom
         timeout=PATIENCE_S * 2,
         env=child_environment(os.environ),
     )
-    if run.returncode == 77:
-        pytest.skip("no user namespaces here")
+    need(run.returncode != 77, "user namespaces")
     assert (run.returncode, run.stdout) == (0, "netns peer1\n"), run.stderr
 
 

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.integration.nodes import NodeProcess, command, environment, run, running
+from tests.needs import has_mount_namespaces, need
 
 pytestmark = pytest.mark.integration
 
@@ -241,9 +242,8 @@ exec "$@"
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()
+    need(has_mount_namespaces(), "unprivileged mount namespaces")
     in_namespace = ["unshare", "-Urm", "sh", "-c", SMALL_DISK, "sh", str(full)]
-    if subprocess.run([*in_namespace, "true"], capture_output=True).returncode:
-        pytest.skip("no unprivileged mount namespace here")
     failed = subprocess.run(
         [*in_namespace, *start_command(full / "d")],
         capture_output=True,
@@ -269,8 +269,7 @@ rm filler
 "$@" >&2 && stat -c %a d/config.toml
 """
     in_namespace = ["unshare", "-Urm", "sh", "-c", script, "sh", str(full)]
-    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
-        pytest.skip("no unprivileged mount namespace here")
+    need(has_mount_namespaces(), "unprivileged mount namespaces")
     ran = subprocess.run(
         [*in_namespace, *command("config", "init", "--data-dir", str(full / "d"))],
         capture_output=True,
@@ -299,8 +298,7 @@ kill $node
 wait $node
 """
     in_namespace = ["unshare", "-Urm", "sh", "-c", script, "sh", str(small)]
-    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
-        pytest.skip("no unprivileged mount namespace here")
+    need(has_mount_namespaces(), "unprivileged mount namespaces")
     ran = subprocess.run(
         [*in_namespace, *start_command(small / "d")],
         capture_output=True,

@@ -9,12 +9,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
-import pytest
-
 from qudag_node.lab.errors import EngineUnavailableError
 from qudag_node.lab.impairment import Impairment
 from qudag_node.lab.links import LinkProcess, Network, start_links
 from qudag_node.lab.topology import Direction, NodeName, links_of, node_names
+from tests.needs import need
 
 PEER1, PEER2, PEER3 = (NodeName(f"peer{n}") for n in (1, 2, 3))
 TO_2, TO_1 = Direction(PEER1, PEER2), Direction(PEER2, PEER1)
@@ -32,8 +31,8 @@ def netns_problem() -> str | None:
 
 def skip_unless_it_runs(engine: str) -> None:
     """Skip, with the reason, where the host has no such engine; in CI that is a failure."""
-    if engine == "netns" and "CI" not in os.environ and (problem := netns_problem()):
-        pytest.skip(problem)
+    problem = netns_problem() if engine == "netns" else None
+    need(problem is None, f"the engine netns: {problem}")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from qudag_node.overlay.frames import FrameType, encode_frame
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.routed import RoutedKind, sign_routed
 from qudag_node.overlay.signing import Signer
+from tests.needs import has_ipv6, need
 from tests.qudag_node.overlay.links import NETWORK, until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, line_of, linked, ring_of, running
 
@@ -232,21 +233,15 @@ async def test_gauges_show_what_is_queued_and_unconfirmed() -> None:
 
 
 async def test_several_addresses_and_ipv6() -> None:
+    need(has_ipv6(), "a loopback address of IPv6")
     one = Node("one", listen=("127.0.0.1:0", "[::1]:0"))
     by_4, by_6 = Node("four"), Node("six")
-    try:
-        await one.overlay.start()
-    except PortInUseError:
-        pytest.skip("no IPv6 loopback here")
-    try:
-        async with running(by_4, by_6):
-            four, six = one.overlay.listen_addresses
-            assert six.startswith("[::1]:")
-            await by_4.overlay.dial(four)
-            await by_6.overlay.dial(six)
-            await until(lambda: one.neighbours == {by_4.id, by_6.id})
-    finally:
-        await one.overlay.stop()
+    async with running(one, by_4, by_6):
+        four, six = one.overlay.listen_addresses
+        assert six.startswith("[::1]:")
+        await by_4.overlay.dial(four)
+        await by_6.overlay.dial(six)
+        await until(lambda: one.neighbours == {by_4.id, by_6.id})
 
 
 async def test_a_taken_port_is_one_clear_line() -> None:

@@ -14,6 +14,7 @@ from qudag_node.lab.links import ENGINES
 from qudag_node.lab.topology import TOPOLOGIES
 from qudag_node.node.flags import parser as node_parser
 from qudag_tui.cli.program import build_parser
+from tests.needs import need
 from tests.qudag_tui.cli.support import TIMEOUT_S, Runner
 
 #: What only programs say to each other.
@@ -35,7 +36,6 @@ def test_completion_knows_the_commands_and_what_their_options_may_be(qudag: Runn
         assert choices in output.stdout
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -56,6 +56,7 @@ def test_completion_knows_the_commands_and_what_their_options_may_be(qudag: Runn
     ids=" ".join,
 )
 def test_bash_offers_what_fits(qudag: Runner, tmp_path: Path, words: list[str], offered: list[str]) -> None:
+    need(shutil.which("bash") is not None, "bash")
     script = tmp_path / "completion"
     script.write_text(qudag("completion", "bash").stdout)
     done = subprocess.run(
