@@ -22,6 +22,7 @@ from qudag_node.node.fairness import fair_event_loop
 from qudag_node.node.logs import LOG_FILE, LogRing, configure_logging
 from qudag_node.node.node import Node
 from qudag_node.node.supervision import notify_systemd, watch_parent
+from qudag_node.rpc import check_settings
 
 __all__ = ["error_of", "run"]
 
@@ -64,6 +65,7 @@ def run(loaded: LoadedConfig, environ: Mapping[str, str], early: Sequence[int] =
     """
     path = loaded.config.node.data_dir
     assert path is not None, "the command line fills it in"  # noqa: S101
+    check_settings(loaded.config.rpc)  # a start that is refused leaves nothing behind
     _allow_many_files()
     directory = DataDirectory(path)
     try:

@@ -35,7 +35,7 @@ from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.methods import Role
 from qudag_node.wire.session import Credential, NodeCard, ServerHandshake
 
-__all__ = ["RpcServer"]
+__all__ = ["RpcServer", "check_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,17 @@ _TOLD_OVER_LIMIT = 64
 # What all clients together may leave unread: one that is the furthest behind pays for it.
 _MAX_PENDING_BYTES = 64 << 20
 _STOP_GRACE_S = 1.0
+
+
+def check_settings(config: RpcConfig) -> None:
+    """Refuse what can be refused before anything is opened or made.
+
+    Raises:
+        ConfigError: An address may not be served, or there is no such group.
+    """
+    checked_addresses(config.listen)
+    if config.viewer_group is not None:
+        group_id(config.viewer_group)
 
 
 class RpcServer:

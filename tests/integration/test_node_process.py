@@ -188,6 +188,9 @@ def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path: Path, flags: list[str]
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1
     assert part in failed.stderr
+    # What can be told without trying leaves nothing behind.
+    is_tried = any(value.startswith(("tls://hhh", "999")) for value in flags)
+    assert (tmp_path / "d").exists() is is_tried
 
 
 def test_an_unknown_flag_is_exit_2(tmp_path: Path) -> None:
