@@ -15,7 +15,7 @@ from qudag_node.node.ask import running_node
 from qudag_node.overlay.identity import KEY_FILE_NAME, load_or_create_identity
 from qudag_node.wire.errors import WireError
 
-__all__ = ["identity_lines"]
+__all__ = ["dialable_address", "identity_lines"]
 
 
 def identity_lines(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[str]:
@@ -34,33 +34,42 @@ def identity_lines(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator
     if not (directory / KEY_FILE_NAME).exists():
         _say(f"there was no identity in {directory} yet; this is a new one")
     identity = load_or_create_identity(directory)
-    addresses = overlay.advertise or _listening(directory, environ) or overlay.listen
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        reachable = _reachable_host(host.strip("[]"))
-        if port == "0":
+    # What the running node was told may be a flag, which stands in no file.
+    for address in _of_running(directory, environ) or overlay.advertise or overlay.listen:
+        dialable = dialable_address(address)
+        if address.endswith(":0"):
             _say(f"{address}: the port is known while the node runs")
-        elif reachable is None:
+        elif dialable is None:
             _say(f"{address}: set overlay.advertise to the address that peers reach this host at")
         else:
-            yield f"{identity.peer_id}@{reachable}:{port}"
+            yield f"{identity.peer_id}@{dialable}"
+
+
+def dialable_address(address: str) -> str | None:
+    """Return what a peer can dial: a wildcard becomes the address that this host uses towards the world.
+
+    None if there is none, or the host has no way there.
+    """
+    host, _, port = address.rpartition(":")
+    reachable = _reachable_host(host.strip("[]"))
+    return None if reachable is None or port == "0" else f"{reachable}:{port}"
 
 
 def _say(text: str) -> None:
     print(f"qudag id: {text}", file=sys.stderr)  # noqa: T201  # stderr is talk
 
 
-def _listening(directory: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return where the running node of this directory listens; nothing if none answers."""
+def _of_running(directory: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the running node of this directory tells other nodes; nothing if none answers."""
     try:
         with running_node(directory, environ) as node:
-            return tuple(cast("list[str]", node.call("status")["listen"]))
+            return tuple(cast("list[str]", node.call("status")["advertise"]))
     except (OSError, WireError):
         return ()
 
 
 def _reachable_host(host: str) -> str | None:
-    """Return what a peer can dial: for a wildcard the address this host uses towards the world."""
+    """Return the host; for a wildcard the address this host uses towards the world."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -12,6 +12,7 @@ from qudag_node.config import LoadedConfig, config_tree
 from qudag_node.errors import NotFoundError
 from qudag_node.metrics import MetricsCollector
 from qudag_node.node.figures import Figures
+from qudag_node.node.identify import dialable_address
 from qudag_node.node.logs import LogRing
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.overlay import Overlay
@@ -200,6 +201,7 @@ class NodeOffers:
             "data_dir": str(config.node.data_dir),
             "listen": list(self._overlay.listen_addresses),
             "advertise": list(self._overlay.advertised_addresses),
+            "dialable": [*filter(None, map(dialable_address, self._overlay.advertised_addresses))],
             "rpc": list(self.server.addresses),
             "clients": self.server.clients,
             "peers": len(self._overlay.links()),

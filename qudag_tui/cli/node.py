@@ -39,12 +39,18 @@ def status(options: Options) -> int:
 
 
 def identity(options: Options) -> int:
-    """Print the lines to give to a peer: the running node's id at each address it can be reached at."""
+    """Print the lines to give to a peer: the running node's id at each address that a peer can dial."""
     with open_node(options) as connection:
         answer = connection.call("status")
     with READING:
-        addresses = answer["advertise"] or answer["listen"]
-        print_lines(f"{answer['node']['id']}@{address}" for address in addresses)
+        print_lines(f"{answer['node']['id']}@{address}" for address in answer["dialable"])
+        if not answer["dialable"]:
+            where = ", ".join(answer["advertise"]) or "it listens nowhere"
+            print(
+                f"qudag: no peer can dial this node ({where}); "
+                "set overlay.advertise to an address at which peers reach its host",
+                file=sys.stderr,
+            )
     return 0
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from qudag_node.node.identify import dialable_address
 from qudag_tui.cli.commands import COMMANDS
 from tests.conftest import REPO
 from tests.integration.nodes import NodeProcess, running, wait_until
@@ -379,6 +380,23 @@ def test_the_only_running_node_needs_no_name_and_stop_waits_until_it_is_gone(alo
         3,
         "qudag: no node is running; start one with `qudag start`, or name one with --node\n",
     )
+
+
+@pytest.mark.parametrize("flags", [(), ("--advertise", "203.0.113.5:7777", "--advertise", "0.0.0.0:8888")])
+def test_id_is_what_a_peer_can_dial_however_it_is_asked(
+    home: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    with running(tmp_path / "wide", "--name", "wide", "--listen", "0.0.0.0:0", *flags) as node:
+        _, identity, *_ = node.ready_line.split()
+        listening = node.ready_line.partition("links on ")[2].partition(";")[0].split(", ")
+        assert any(address.startswith("0.0.0.0:") for address in listening)
+        advertised = flags[1::2] or listening
+        dialable = [*filter(None, map(dialable_address, advertised))]
+        assert not any("0.0.0.0" in address for address in dialable)
+        lines = "".join(f"{identity}@{address}\n" for address in dialable)
+        assert run("id", "--node", "wide").stdout == lines
+        assert run("id", "--name", "wide", "--data-dir", str(tmp_path / "wide")).stdout == lines
+        assert json.loads(run("status", "--format", "json").stdout)["dialable"] == dialable
 
 
 def test_a_stream_tells_when_its_node_is_killed(alone: NodeProcess) -> None:

@@ -386,6 +386,19 @@ def test_status_is_told(qudag: Runner, node: SmallNode) -> None:
     assert json.loads(qudag("status", "--format", "json").stdout)["pid"] == 4711
 
 
+def test_a_node_that_no_peer_can_dial_says_so(qudag: Runner, node: SmallNode) -> None:
+    answer = {"node": {"id": "12D3KooWx"}, "advertise": ["0.0.0.0:8000"], "dialable": ["192.0.2.7:8000"]}
+    node.methods["status"] = lambda _params, _push: answer
+    assert qudag("id", "--node", str(node.address)).stdout == "12D3KooWx@192.0.2.7:8000\n"
+    answer["dialable"] = []
+    output = qudag("id", "--node", str(node.address))
+    assert (output.code, output.stdout) == (0, "")
+    assert output.stderr == (
+        "qudag: no peer can dial this node (0.0.0.0:8000); "
+        "set overlay.advertise to an address at which peers reach its host\n"
+    )
+
+
 def test_a_node_that_does_not_stop_is_told(qudag: Runner, node: SmallNode) -> None:
     node.methods["shutdown"] = lambda _params, _push: {}
     output = qudag("stop", "--wait", "0.2")
