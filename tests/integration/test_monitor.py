@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,28 @@ TOP = ("-m", "qudag_tui.tui")
 NOBODY = "unix:/nonexistent/rpc.sock"
 
 
+RPC = ("--rpc", "tcp://127.0.0.1:0", "--rpc", "tls://127.0.0.1:0")
+#: The words of a command line that lead to a node.
+Words = tuple[str, ...]
+
+
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
-    with running(tmp_path_factory.mktemp("node"), "--name", "peer1") as process:
+    with running(tmp_path_factory.mktemp("node"), "--name", "peer1", *RPC) as process:
         yield process
 
 
-def address_of(node: NodeProcess) -> str:
-    return f"unix:{node.socket}"
+@pytest.fixture(params=["unix", "tcp", "tls"])
+def at(request: pytest.FixtureRequest, node: NodeProcess) -> Words:
+    """The way to the node, over each transport in turn."""
+    return way_to(node, request.param)
+
+
+def way_to(node: NodeProcess, transport: str) -> Words:
+    words = (word.rstrip(",") for word in node.ready_line.split())
+    address = next(word for word in words if word.startswith(f"{transport}:"))
+    token = () if transport == "unix" else ("--token-file", str(node.directory / "rpc.cookie"))
+    return ("--node", address, *token)
 
 
 def plain_run(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,8 +62,8 @@ def plain_run(*words: str, environ: Mapping[str, str] | None = None) -> subproce
 # --- on the screen ------------------------------------------------------------------------------------------
 
 
-def test_a_real_node_is_shown_and_q_leaves_the_terminal_as_it_was(node: NodeProcess) -> None:
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+def test_a_real_node_is_shown_and_q_leaves_the_terminal_as_it_was(at: Words) -> None:
+    with on_terminal(*TOP, *at) as top:
         top.wait_for(lambda text: "● live" in text and "Throughput" in text)
         assert "peer1" in top.text.splitlines()[0]
         assert top.modes != top.modes_before
@@ -71,8 +87,8 @@ def assert_restored(top: TerminalProgram) -> None:
     assert top.raw.rfind(b"\x1b[?25h") > top.raw.rfind(b"\x1b[?25l")
 
 
-def test_shift_q_leaves_the_screen_behind(node: NodeProcess) -> None:
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+def test_shift_q_leaves_the_screen_behind(at: Words) -> None:
+    with on_terminal(*TOP, *at) as top:
         top.wait_for("● live")
         top.type("Q")
         assert top.wait() == 0
@@ -84,16 +100,16 @@ def test_shift_q_leaves_the_screen_behind(node: NodeProcess) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)], ids=str
 )
-def test_a_signal_ends_it_with_the_terminal_restored(node: NodeProcess, number: int, code: int) -> None:
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+def test_a_signal_ends_it_with_the_terminal_restored(at: Words, number: int, code: int) -> None:
+    with on_terminal(*TOP, *at) as top:
         top.wait_for("● live")
         top.process.send_signal(number)
         assert top.wait() == code
         assert_restored(top)
 
 
-def test_a_signal_while_it_starts_restores_the_terminal_too(node: NodeProcess) -> None:
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+def test_a_signal_while_it_starts_restores_the_terminal_too(at: Words) -> None:
+    with on_terminal(*TOP, *at) as top:
         top.wait_for("qudag-top  connecting to")
         top.process.send_signal(signal.SIGTERM)
         assert top.wait() == 143
@@ -101,23 +117,21 @@ def test_a_signal_while_it_starts_restores_the_terminal_too(node: NodeProcess) -
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["hang-up told", "nohup"])
-def test_a_terminal_that_goes_away_ends_it(node: NodeProcess, ignored: bool) -> None:
+def test_a_terminal_that_goes_away_ends_it(at: Words, ignored: bool) -> None:
     code = (
         "import signal, runpy, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-        f"sys.argv = ['qudag-top', '--node', {address_of(node)!r}]; "
+        f"sys.argv = ['qudag-top', *{at!r}]; "
         "runpy.run_module('qudag_tui.tui', run_name='__main__')"
     )
     words = ("-c", code)
-    with on_terminal(*(words if ignored else (*TOP, "--node", address_of(node)))) as top:
+    with on_terminal(*(words if ignored else (*TOP, *at))) as top:
         top.wait_for("● live")
         top.hang_up()
         assert top.process.wait(15) == 129
 
 
-def test_it_follows_the_size_of_the_terminal_whatever_the_environment_says(node: NodeProcess) -> None:
-    with on_terminal(
-        *TOP, "--node", address_of(node), size=(80, 24), environ={"LINES": "10", "COLUMNS": "30"}
-    ) as top:
+def test_it_follows_the_size_of_the_terminal_whatever_the_environment_says(at: Words) -> None:
+    with on_terminal(*TOP, *at, size=(80, 24), environ={"LINES": "10", "COLUMNS": "30"}) as top:
         top.wait_for("q quit")
         assert "q quit" in top.text.splitlines()[23]
         top.resize(120, 40)
@@ -128,11 +142,11 @@ def test_it_follows_the_size_of_the_terminal_whatever_the_environment_says(node:
         top.wait_for("Throughput")
 
 
-def test_it_stops_for_the_shell_and_comes_back(node: NodeProcess) -> None:
+def test_it_stops_for_the_shell_and_comes_back(at: Words) -> None:
     shell = "import os; os.execvp('bash', ['bash', '--norc', '--noprofile', '-i'])"
     with on_terminal("-c", shell, environ={"PS1": "ready> "}) as bash:
         bash.wait_for("ready>")
-        bash.type(f"{sys.executable} -m qudag_tui.tui --node {address_of(node)}\n")
+        bash.type(f"{sys.executable} -m qudag_tui.tui {shlex.join(at)}\n")
         bash.wait_for("● live")
         bash.type("\x1a")
         bash.wait_for("Stopped")
@@ -144,8 +158,8 @@ def test_it_stops_for_the_shell_and_comes_back(node: NodeProcess) -> None:
         assert bash.wait() == 0
 
 
-def test_no_color_means_no_colour(node: NodeProcess) -> None:
-    with on_terminal(*TOP, "--node", address_of(node), environ={"NO_COLOR": "1"}) as top:
+def test_no_color_means_no_colour(at: Words) -> None:
+    with on_terminal(*TOP, *at, environ={"NO_COLOR": "1"}) as top:
         top.wait_for("● live")
         top.type("2")
         top.wait_for("sorted by")
@@ -158,8 +172,8 @@ def test_no_color_means_no_colour(node: NodeProcess) -> None:
         assert colours == set()
 
 
-def test_a_locale_without_unicode_gets_ascii(node: NodeProcess) -> None:
-    with on_terminal(*TOP, "--node", address_of(node), environ={"LANG": "", "LC_ALL": "C"}) as top:
+def test_a_locale_without_unicode_gets_ascii(at: Words) -> None:
+    with on_terminal(*TOP, *at, environ={"LANG": "", "LC_ALL": "C"}) as top:
         top.wait_for("* live")
         top.type("2")
         top.wait_for("sorted by name ^")
@@ -169,25 +183,26 @@ def test_a_locale_without_unicode_gets_ascii(node: NodeProcess) -> None:
 @pytest.mark.parametrize(
     ("flags", "reports"), [((), True), (("--no-mouse",), False)], ids=["mouse", "no mouse"]
 )
-def test_the_mouse_can_be_left_to_the_terminal(
-    node: NodeProcess, flags: tuple[str, ...], reports: bool
-) -> None:
-    with on_terminal(*TOP, "--node", address_of(node), *flags) as top:
+def test_the_mouse_can_be_left_to_the_terminal(at: Words, flags: tuple[str, ...], reports: bool) -> None:
+    with on_terminal(*TOP, *at, *flags) as top:
         top.wait_for("● live")
         assert (b"\x1b[?1003h" in top.raw) is reports
 
 
-def test_a_node_that_is_killed_and_started_again_is_lost_and_found(tmp_path: Path) -> None:
-    with (
-        running(tmp_path, "--name", "phoenix") as first,
-        on_terminal(*TOP, "--node", address_of(first)) as top,
-    ):
+@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
+def test_a_node_that_is_killed_and_started_again_is_lost_and_found(tmp_path: Path, transport: str) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(tmp_path, "--name", "phoenix", *RPC))
+        address = way_to(first, transport)[1]
+        top = stack.enter_context(on_terminal(*TOP, *way_to(first, transport)))
         top.wait_for("● live")
         first.stop(signal.SIGKILL)
         top.wait_for(lambda text: "✗ lost" in text and "figures" in text)
-        with running(tmp_path, "--name", "phoenix"):
-            top.wait_for("● live")
-            assert "figures" not in top.text.splitlines()[1]
+        port = address.rpartition(":")[2]
+        again = () if transport == "unix" else ("--rpc", f"{transport}://127.0.0.1:{port}")
+        stack.enter_context(running(tmp_path, "--name", "phoenix", *again))
+        top.wait_for("● live")
+        assert "figures" not in top.text.splitlines()[1]
 
 
 def test_a_node_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
@@ -198,33 +213,11 @@ def test_a_node_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
             top.wait_for("● live")
 
 
-@pytest.mark.parametrize("transport", ["unix", "tcp", "tls"])
-def test_every_transport_shows_the_node(tmp_path: Path, transport: str) -> None:
-    flags = (
-        ["--name", "far"] if transport == "unix" else ["--name", "far", "--rpc", f"{transport}://127.0.0.1:0"]
-    )
-    with running(tmp_path, *flags) as process:
-        address, token = address_of(process), tmp_path / "rpc.cookie"
-        if transport != "unix":
-            found = re.search(rf"{transport}://\S+", process.ready_line)
-            assert found is not None, process.ready_line
-            address = found.group().rstrip(",;.")
-        words = [] if transport == "unix" else ["--token-file", str(token)]
-        with on_terminal(*TOP, "--node", address, *words) as top:
-            top.wait_for("● live")
-            top.type("q")
-            assert top.wait() == 0
-        once = plain_run("--once", "--node", address, *words)
-        assert once.stderr == ""
-        assert once.returncode == 0
-        assert "● live" in once.stdout
-
-
-def test_own_keys_and_theme_come_from_the_configuration(node: NodeProcess, home: Path) -> None:
+def test_own_keys_and_theme_come_from_the_configuration(at: Words, home: Path) -> None:
     config = home / ".config" / "qudag" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text('[monitor]\ntheme = "light"\ninterval_s = 2.0\nmouse = false\n[keys]\nquit = "x"\n')
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+    with on_terminal(*TOP, *at) as top:
         top.wait_for(lambda text: "● live" in text and "every 2 s" in text)
         assert b"\x1b[?1003h" not in top.raw
         assert "x quit" in top.text
@@ -235,8 +228,8 @@ def test_own_keys_and_theme_come_from_the_configuration(node: NodeProcess, home:
 # --- without a screen ---------------------------------------------------------------------------------------
 
 
-def test_without_a_terminal_it_says_so_in_one_line(node: NodeProcess) -> None:
-    run = plain_run("--node", address_of(node))
+def test_without_a_terminal_it_says_so_in_one_line(at: Words) -> None:
+    run = plain_run(*at)
     assert run.returncode == 2
     assert run.stdout == ""
     assert run.stderr.startswith("qudag-top: stdin is not a terminal; use --once")
@@ -244,35 +237,35 @@ def test_without_a_terminal_it_says_so_in_one_line(node: NodeProcess) -> None:
 
 
 @pytest.mark.parametrize("term", ["dumb", ""], ids=["dumb", "unset"])
-def test_a_terminal_that_can_do_nothing_is_refused(node: NodeProcess, term: str) -> None:
-    with on_terminal(*TOP, "--node", address_of(node), environ={"TERM": term}) as top:
+def test_a_terminal_that_can_do_nothing_is_refused(at: Words, term: str) -> None:
+    with on_terminal(*TOP, *at, environ={"TERM": term}) as top:
         assert top.wait() == 2
         assert "TERM does not name a full-screen terminal" in top.text.replace("\n", "")
         assert b"\x1b[" not in top.raw
 
 
-def test_once_prints_the_overview_and_ends(node: NodeProcess) -> None:
-    run = plain_run("--once", "--node", address_of(node))
+def test_once_prints_the_overview_and_ends(at: Words) -> None:
+    run = plain_run("--once", *at)
     assert run.returncode == 0
     assert run.stderr == ""
     for title in ("Throughput", "Connections", "Latency", "Messages", "Events"):
         assert f"\n{title} ─" in run.stdout
     assert "\x1b" not in run.stdout
-    assert plain_run("--once", "--ascii", "--node", address_of(node)).stdout.isascii()
+    assert plain_run("--once", "--ascii", *at).stdout.isascii()
 
 
-def test_once_on_a_terminal_has_colours_unless_told_otherwise(node: NodeProcess) -> None:
+def test_once_on_a_terminal_has_colours_unless_told_otherwise(at: Words) -> None:
     for flags, expected in (((), True), (("--no-color",), False)):
-        with on_terminal(*TOP, "--once", "--node", address_of(node), *flags) as top:
+        with on_terminal(*TOP, "--once", *at, *flags) as top:
             assert top.wait() == 0
             assert (b"\x1b[32m" in top.raw) is expected
             assert b"\x1b[?1049h" not in top.raw
 
 
-def test_once_into_a_closed_pipe_is_silent(node: NodeProcess) -> None:
-    command = '"$0" -m qudag_tui.tui --once --node "$1" | head -1; echo ${PIPESTATUS[0]}'
+def test_once_into_a_closed_pipe_is_silent(at: Words) -> None:
+    command = '"$0" -m qudag_tui.tui --once "$@" | head -1; echo ${PIPESTATUS[0]}'
     run = subprocess.run(
-        ["bash", "-c", command, sys.executable, address_of(node)],
+        ["bash", "-c", command, sys.executable, *at],
         capture_output=True,
         text=True,
         env=environment(None),
@@ -307,11 +300,11 @@ def test_what_cannot_be_done_is_one_line(words: tuple[str, ...], code: int, said
     assert run.stdout == ""
 
 
-def test_an_unknown_key_of_the_configuration_is_named(node: NodeProcess, home: Path) -> None:
+def test_an_unknown_key_of_the_configuration_is_named(at: Words, home: Path) -> None:
     config = home / ".config" / "qudag" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text('[keys]\nquitt = "x"\n')
-    with on_terminal(*TOP, "--node", address_of(node)) as top:
+    with on_terminal(*TOP, *at) as top:
         assert top.wait() == 2
         said = top.raw[top.raw.rfind(b"\x1b[0m") :].decode()
         assert "unknown key 'keys.quitt'; did you mean 'quit'?" in said
@@ -319,14 +312,14 @@ def test_an_unknown_key_of_the_configuration_is_named(node: NodeProcess, home: P
         assert_restored(top)
 
 
-def test_importing_the_entry_point_loads_no_textual_and_once_none_either(node: NodeProcess) -> None:
+def test_importing_the_entry_point_loads_no_textual_and_once_none_either(at: Words) -> None:
     code = (
-        "import sys; sys.argv = ['qudag-top', '--once', '--node', sys.argv[1]];"
+        "import sys; sys.argv = ['qudag-top', '--once', *sys.argv[1:]];"
         "from qudag_tui.tui.__main__ import main; main(); "
         "print(sorted(set(sys.modules) & {'textual', 'rich', 'asyncio', 'numpy'}), file=sys.stderr)"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, address_of(node)],
+        [sys.executable, "-c", code, *at],
         capture_output=True,
         text=True,
         env=environment(None),
