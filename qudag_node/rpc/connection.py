@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from qudag_node.rpc.session import Origin, Session
 from qudag_node.rpc.subscriptions import Subscriptions
 from qudag_node.wire.errors import ErrorCode, RemoteProtocolError, RpcError
-from qudag_node.wire.framing import Message
+from qudag_node.wire.framing import Message, Notification, encode
 from qudag_node.wire.methods import Role
 
 __all__ = ["Connection", "Host", "Patience"]
@@ -172,6 +172,15 @@ class Connection(asyncio.Protocol):
         """Close at once, discarding what is pending."""
         self.note_closed(reason)
         self.transport.abort()
+
+    def dismiss(self, reason: RpcError) -> None:
+        """Say why, and close; who has not even read what was said before is closed at once."""
+        if self.pending_bytes():
+            self.drop(reason.message)
+            return
+        _log.info("%s: closed: %s", self.session.origin, reason.message)
+        self.send(encode(Notification("closing", [reason.to_wire()])))
+        self.close()
 
     # Caller
 

@@ -146,7 +146,8 @@ class RpcServer:
         """Close every session that a revoked token opened."""
         for connection in tuple(self._connections):
             if connection.session.is_ready and connection.session.token_name == name:
-                connection.drop(f"its token {name} was revoked")
+                reason = f"the token {name!r} of this session was revoked"
+                connection.dismiss(RpcError(ErrorCode.UNAUTHENTICATED, reason, "ask for another"))
 
     @property
     def clients(self) -> int:

@@ -82,5 +82,5 @@ METHODS: dict[str, Method] = {
 }
 """Every method by name."""
 
-NOTIFICATIONS: dict[str, int] = {"stats.full": 1, "stats.delta": 1, "events": 1, "log": 1}
+NOTIFICATIONS: dict[str, int] = {"stats.full": 1, "stats.delta": 1, "events": 1, "log": 1, "closing": 1}
 """Every notification by name, and since which version."""

@@ -209,7 +209,7 @@ class ClientSession:
         After an error the session is closed.
 
         Raises:
-            RpcError: the node refused the session.
+            RpcError: the node refused the session, or ends it and says why.
             AuthenticationError: the node's proof or identity is wrong, or a token is missing.
             RemoteProtocolError: the node broke the protocol.
         """
@@ -241,7 +241,10 @@ class ClientSession:
             case Notification(method, params):
                 if self.state is not SessionState.READY:
                     raise RemoteProtocolError(f"the node sent {method} before the session was ready")
-                return Notified(method, params[0] if params else {})
+                named = params[0] if params else {}
+                if method == "closing":
+                    raise RpcError.from_wire(named)
+                return Notified(method, named)
             case Response():
                 return self._response(message)
             case Request(_, method):

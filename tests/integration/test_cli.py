@@ -382,6 +382,28 @@ def test_the_only_running_node_needs_no_name_and_stop_waits_until_it_is_gone(alo
     )
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_stream_whose_token_is_revoked_says_so_and_ends_with_4(
+    pair: Pair, tmp_path: Path, transport: str
+) -> None:
+    file = tmp_path / "token"
+    assert pair.ask("unix", "token", "add", f"short-{transport}", "--file", str(file)).code == 0
+    process = subprocess.Popen(
+        command("network", "stats", "--node", pair.addresses[transport], "--token-file", str(file)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(pair.environ),
+        cwd=REPO,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    assert pair.ask("unix", "token", "revoke", f"short-{transport}").code == 0
+    _, stderr = process.communicate(timeout=TIMEOUT_S)
+    said = f"qudag: the token 'short-{transport}' of this session was revoked; ask for another\n"
+    assert (process.returncode, stderr) == (4, said)
+
+
 @pytest.mark.parametrize("flags", [(), ("--advertise", "203.0.113.5:7777", "--advertise", "0.0.0.0:8888")])
 def test_id_is_what_a_peer_can_dial_however_it_is_asked(
     home: Path, tmp_path: Path, flags: tuple[str, ...]

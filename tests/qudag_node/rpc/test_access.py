@@ -93,15 +93,19 @@ async def test_failures_of_an_address_make_it_wait(tmp_path: Path) -> None:
             await client.opened()
 
 
-async def test_revoking_a_token_ends_its_sessions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_revoking_a_token_ends_its_sessions_and_says_why(tmp_path: Path, transport: str) -> None:
     async with serving(tmp_path) as served:
         token = served.tokens.add("ci", Role.VIEWER, 1.0)
-        async with connected(served, "tls", token=token.secret) as client:
+        async with connected(served, transport, token=token.secret) as client:
             assert (await client.opened())["role"] == "viewer"
             assert served.tokens.revoke("ci")
             served.server.close_token("ci")
+            with pytest.raises(RpcError, match="the token 'ci' of this session was revoked") as caught:
+                await client.notification()
+            assert caught.value.code is ErrorCode.UNAUTHENTICATED
             assert await client.closed() == b""
-        async with connected(served, "tls", token=token.secret) as client:
+        async with connected(served, transport, token=token.secret) as client:
             with pytest.raises(RpcError):
                 await client.opened()
 

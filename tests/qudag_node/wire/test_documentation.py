@@ -57,7 +57,7 @@ def test_every_notification_has_a_section_with_its_version() -> None:
     assert list(documented) == list(NOTIFICATIONS)
     for name, since in NOTIFICATIONS.items():
         assert documented[name].strip().startswith(f"Since: {since}. "), name
-        assert first_cells(documented[name])[0] == "stream"
+        assert first_cells(documented[name])[0] == ("code" if name == "closing" else "stream")
 
 
 def test_every_error_code_is_explained() -> None:

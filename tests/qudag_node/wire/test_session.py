@@ -172,6 +172,23 @@ def test_the_node_cannot_answer_with_the_clients_own_proof() -> None:
         client.receive(encode(Response(1, None, {"role": "admin", "proof": request.params[0]["proof"]})))
 
 
+def test_a_node_that_closes_a_session_says_why() -> None:
+    client = ClientSession("test")
+    client.start()
+    client.receive(encode(Response(0, None, GRANTED)))
+    with pytest.raises(RpcError, match="revoked") as caught:
+        client.receive(
+            encode(Notification("closing", [{"code": "unauthenticated", "message": "revoked", "new": 1}]))
+        )
+    assert caught.value.code is ErrorCode.UNAUTHENTICATED
+    assert client.state is SessionState.CLOSED
+    client = ClientSession("test")
+    client.start()
+    client.receive(encode(Response(0, None, GRANTED)))
+    with pytest.raises(RemoteProtocolError):
+        client.receive(encode(Notification("closing", [])))
+
+
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_a_node_that_grants_a_role_without_a_proof_is_not_believed(transport: str) -> None:
     client = ClientSession("test", TOKEN, "tcp" if transport == "tcp" else "tls")
