@@ -72,7 +72,6 @@ class History:
         self._peers = PeerHistory(_no_finer(peer_tiers, interval_s), max_peers)
         self._max_series = max_series
         self._series: dict[str, int] = {}
-        self._refused: set[int] = set()
         # What the last statistics held: names, which of these have a series, and the series of those.
         self._names: list[str] = []
         self._found: npt.NDArray[np.intp] = np.empty(0, np.intp)
@@ -82,11 +81,6 @@ class History:
     def nbytes(self) -> int:
         """Memory of the points."""
         return self._rings.nbytes + self._peers.rings.nbytes
-
-    @property
-    def refused_names(self) -> int:
-        """How many names found no room (counted up to a limit)."""
-        return len(self._refused)
 
     def append(self, statistics: NetworkStatistics) -> None:
         """Add what is known at ``statistics.node.sampled_unix_s``."""
@@ -172,8 +166,6 @@ class History:
     def _admit(self, name: str) -> None:
         if len(self._series) < self._max_series:
             self._series[name] = self._rings.add(fold_of(name))
-        elif len(self._refused) < self._max_series:
-            self._refused.add(hash(name))
 
 
 def _no_finer(tiers: Sequence[tuple[float, int]], interval_s: float) -> tuple[Tier, ...]:

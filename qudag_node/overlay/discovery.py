@@ -250,9 +250,9 @@ class PeerBook:
         if known.failures >= forget_after:
             self._drop(address)
 
-    def forget(self, key: bytes) -> None:
-        """Forget every address of a node, for instance a banned one."""
-        for address in [address for address in self._known if address.key == key]:
+    def forget(self, *, key: bytes = b"", host: str = "") -> None:
+        """Forget every address of a node, or every node at a host: it is banned."""
+        for address in [known for known in self._known if known.key == key or known.host == host]:
             self._drop(address)
 
     def candidates(self, rng: Random, count: int, *, exclude: Container[bytes]) -> list[PeerAddress]:

@@ -1,7 +1,7 @@
 """Which vertices are accepted and passed on: each valid one once. No I/O; time is an argument.
 
 A vertex is passed on by its first copy alone. Its parents need not be known: links lose messages and nodes
-join late, so a vertex with unknown parents is accepted and counted, and nothing waits for them.
+join late, so a vertex with unknown parents is accepted, and nothing waits for them.
 """
 
 from __future__ import annotations
@@ -37,29 +37,15 @@ class Refusal(StrEnum):
 
 
 class Flood:
-    """One node's part in the flooding of vertices.
+    """One node's part in the flooding of vertices."""
 
-    Attributes:
-        accepted: Vertices accepted from others and made here.
-        duplicates: Further copies of those.
-        unknown_parents: Parents named by accepted vertices that had not been seen, or are forgotten.
-    """
-
-    __slots__ = ("_seen", "_signer", "_tips", "_verifier", "accepted", "duplicates", "unknown_parents")
+    __slots__ = ("_seen", "_signer", "_tips", "_verifier")
 
     def __init__(self, signer: Signer, verifier: Verifier, seen: SeenCache, tips: Tips | None = None) -> None:
         self._signer = signer
         self._verifier = verifier
         self._seen = seen
         self._tips = Tips() if tips is None else tips
-        self.accepted = 0
-        self.duplicates = 0
-        self.unknown_parents = 0
-
-    @property
-    def tip_count(self) -> int:
-        """How many vertices nothing stands on yet."""
-        return len(self._tips)
 
     def submit(self, payload: bytes, *, now_unix_ns: int, now_mono_s: float) -> Vertex:
         """Make a vertex on the current tips; send its ``encoded`` to every link.
@@ -86,7 +72,6 @@ class Flood:
         if identity is None:
             identity = vertex_id(encoded)
         if identity in self._seen:
-            self.duplicates += 1
             return Refusal.DUPLICATE
         vertex = decode_vertex(encoded, identity)
         if abs(vertex.origin_unix_ns - now_unix_ns) > _MAX_CLOCK_ERROR_NS:
@@ -97,11 +82,6 @@ class Flood:
         return vertex
 
     def _accept(self, vertex: Vertex, now_mono_s: float) -> None:
-        seen = self._seen
-        for parent in vertex.parents:
-            if parent not in seen:
-                self.unknown_parents += 1
         # Only now: what was refused must not push valid ids out of the cache.
-        seen.add(vertex.id, now_mono_s)
+        self._seen.add(vertex.id, now_mono_s)
         self._tips.add(vertex.id, vertex.parents)
-        self.accepted += 1

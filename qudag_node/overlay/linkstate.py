@@ -298,11 +298,6 @@ class LinkState:
         """Return the nodes from here to there, both included; empty when there is no way."""
         return path_to(destination, self._routes, self._signer.public_key)
 
-    @property
-    def lost(self) -> Set[bytes]:
-        """The nodes behind a partition."""
-        return self._reachability.lost
-
     def nodes(self) -> list[MapNode]:
         """Return every node known, ourselves first."""
         own = self._signer.public_key

@@ -12,6 +12,7 @@ from qudag_node.overlay.aliases import ALIASES_FILE_NAME, Aliases
 from qudag_node.overlay.bans import BAN_FILE_NAME, Ban, Bans
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.dialer import Dialer, Target
+from qudag_node.overlay.discovery import PeerBook
 from qudag_node.overlay.endpoints import Endpoint, leads_to, parse_endpoint, parse_peer
 from qudag_node.overlay.events import EventKind, EventLog, Severity
 from qudag_node.overlay.faults import LinkIdentityError
@@ -36,7 +37,13 @@ class Membership:
     """
 
     def __init__(
-        self, node: LocalNode, admission: Admission, table: PeerTable, events: EventLog, clock: Clock
+        self,
+        node: LocalNode,
+        admission: Admission,
+        table: PeerTable,
+        book: PeerBook,
+        events: EventLog,
+        clock: Clock,
     ) -> None:
         """Read what the last run left.
 
@@ -49,6 +56,7 @@ class Membership:
         self._own_id = node.identity.peer_id
         self._admission = admission
         self._table = table
+        self._book = book
         self._events = events
         self._clock = clock
         now_mono_s = clock.monotonic()
@@ -102,7 +110,7 @@ class Membership:
         self._events.add(EventKind.PEER_REMOVED, text, "no link to it is kept any more")
 
     def ban(self, text: str, *, duration_s: float | None = None, reason: str = "") -> Ban:
-        """Refuse a peer, or every peer of an IP address, and close its links.
+        """Refuse a peer, or every peer of an IP address, close its links and tell nobody where it is.
 
         Raises:
             NotFoundError, AmbiguousError: See ``PeerTable.resolve``.
@@ -121,6 +129,10 @@ class Membership:
         for link in list(self._admission):
             if subject in {link.peer_id, link.remote[0]}:
                 link.leave(GoodbyeReason.BANNED)
+        try:
+            self._book.forget(key=public_key_of(subject))
+        except ValueError:
+            self._book.forget(host=subject)
         self._show_banned(ban)
         until = "for good" if duration_s is None else f"for {duration_s:g} s"
         self._events.add(EventKind.BANNED, subject, f"{until}{f': {clean_text(reason)}' if reason else ''}")

@@ -108,11 +108,11 @@ class Overlay:
             max_pending=config.max_pending_links,
             settle_s=config.handshake_timeout_s,
         )
-        self._membership = Membership(node, self._admission, self._table, events, clock)
         self._neighbours = Neighbours(exchange_interval_s=config.exchange_interval_s)
         self._gauges = Gauges(collector, self._admission, self._table, events, limit=config.max_links)
         sequence = SequenceFile(node.file(ROUTING_FILE_NAME))
         parts = make_parts(config, node, clock, sequence=sequence.sequence)
+        self._membership = Membership(node, self._admission, self._table, parts.book, events, clock)
         self._link_state, self._router = parts.link_state, parts.router
         inbox = Inbox(max_messages=config.receive_queue_messages, max_bytes=config.send_queue_bytes)
         self._handlers = Handlers(parts, self._neighbours, inbox, collector, clock)

@@ -107,17 +107,16 @@ class PeerTable:
             return None
         return self.open(peer_id, now_mono_s)
 
-    def open(self, peer_id: PeerId, now_mono_s: float, *, needed: Container[PeerId] = ()) -> Peer | None:
-        """Return a peer, made known where it was not; None when the table is full of needed ones.
+    def open(self, peer_id: PeerId, now_mono_s: float) -> Peer | None:
+        """Return a peer, made known where it was not; None for ourselves, or when the table is full of links.
 
         Args:
-            peer_id: Which one; never our own.
+            peer_id: Which one.
             now_mono_s: It was seen at this time.
-            needed: Peers that must not be forgotten for the sake of this one, besides those with a link.
         """
         peer = self._peer_by_id.get(peer_id)
         if peer is None:
-            if peer_id == self._own_id or not self._make_room(now_mono_s, needed):
+            if peer_id == self._own_id or not self._make_room(now_mono_s):
                 return None
             peer = Peer(id=peer_id, handle=self._collector.open_peer(peer_id))
             self._peer_by_id[peer_id] = peer
@@ -182,10 +181,10 @@ class PeerTable:
             return ()
         return (peer for peer in self if peer.id.startswith(text))
 
-    def _make_room(self, now_mono_s: float, needed: Container[PeerId]) -> bool:
+    def _make_room(self, now_mono_s: float) -> bool:
         if len(self._peer_by_id) < self._limit:
             return True
-        spare = [peer for peer in self if peer.id not in needed and not peer.alias]
+        spare = [peer for peer in self if not peer.alias]
         # A banned peer stays banned without its row; so many bans must not keep everybody else out.
         candidates = [peer for peer in spare if _is_idle(peer)] or [
             peer for peer in spare if peer.state is PeerState.BANNED

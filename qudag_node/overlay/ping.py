@@ -68,11 +68,6 @@ class PingTracker:
         self.clock_offset: ClockOffset | None = None
         self.last_rtt_s: float | None = None
 
-    @property
-    def outstanding(self) -> int:
-        """How many pings wait for their answer."""
-        return len(self._sent_ns_by_nonce)
-
     def ping(self, now_mono_ns: int) -> Ping | None:
         """Return the next ping to send; None while too many wait for an answer."""
         if len(self._sent_ns_by_nonce) >= self._max_outstanding:

@@ -46,11 +46,6 @@ class StatsMirror:
         """The peers."""
         return self._peers
 
-    @property
-    def needs_full(self) -> bool:
-        """Whether deltas are of no use until a full frame has come."""
-        return self._seq is None
-
     def full(self, frame: Mapping[str, object]) -> None:
         """Take a ``stats.full``; for the answer to a ``stats`` call, ``{"document": answer}``.
 

@@ -20,7 +20,6 @@ __all__ = [
     "format_age",
     "format_bits_per_s",
     "format_bytes",
-    "format_bytes_per_s",
     "format_clock",
     "format_count",
     "format_rate",
@@ -104,7 +103,6 @@ def _scaled(value: float, step: float, prefixes: tuple[str, ...]) -> tuple[str, 
 _SI = ("", "k", "M", "G", "T", "P", "E")
 _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _BITS = ("b/s", "kb/s", "Mb/s", "Gb/s", "Tb/s")
-_BYTES_PER_S = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 
 
 def _unknown(value: float | None) -> bool:
@@ -136,14 +134,6 @@ def format_bytes(value: float | None) -> str:
     if abs(value) < 1000 and value == int(value):
         return f"{int(value)} B"
     digits, unit = _scaled(value, 1024, _IEC)
-    return f"{digits} {unit}"
-
-
-def format_bytes_per_s(value: float | None) -> str:
-    """``1.23 MB/s``, in decimal units as links are."""
-    if value is None or _unknown(value):
-        return UNKNOWN
-    digits, unit = _scaled(value, 1000, _BYTES_PER_S)
     return f"{digits} {unit}"
 
 

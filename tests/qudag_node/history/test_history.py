@@ -183,10 +183,9 @@ def test_an_empty_history_has_no_points_and_no_names() -> None:
         history.read(["messages.sent"])
 
 
-def test_names_beyond_the_limit_are_counted_and_not_kept() -> None:
+def test_names_beyond_the_limit_are_not_kept() -> None:
     history = history_of(2, max_series=10)
     assert len(history.names()) == 10
-    assert history.refused_names == 10
 
 
 def test_samples_every_five_seconds_make_points_of_five_seconds() -> None:

@@ -285,6 +285,19 @@ async def test_a_banned_address_is_closed_before_tls() -> None:
         await linked((other, one))
 
 
+@pytest.mark.parametrize("by", ["id", "host"])
+async def test_where_a_banned_node_is_nobody_is_told(by: str) -> None:
+    one, bad = Node("one", discovery=True), Node("bad")
+    async with running(one, bad):
+        await linked((one, bad))
+        book = one.overlay._finder._book
+        assert len(book) == 1
+        one.overlay.ban(bad.id if by == "id" else "127.0.0.1")
+        assert len(book) == 0
+        await until(lambda: not one.neighbours)
+        assert len(book) == 0
+
+
 async def test_a_banned_address_is_refused_under_any_name() -> None:
     one, other = Node("one"), Node("other")
     async with running(one, other):

@@ -237,8 +237,10 @@ def test_a_banned_node_is_forgotten() -> None:
     book.prove(address(1))
     book.prove(address(1, port=9))
     book.prove(address(2))
-    book.forget(key(1))
+    book.forget(key=key(1))
     assert book.candidates(Random(1), 9, exclude=()) == [address(2)]
+    book.forget(host=address(2).host)
+    assert len(book) == 0
 
 
 def test_only_what_is_proved_is_told_and_only_where_it_means_something() -> None:
@@ -280,7 +282,7 @@ def test_the_book_stays_within_its_capacity(history: list[tuple[str, int, int]])
             case "fail":
                 book.note_failure(peer)
             case _:
-                book.forget(peer.key)
+                book.forget(key=peer.key)
         assert len(book) <= 8
         assert len(book.candidates(Random(1), 99, exclude=())) <= len(book)
 

@@ -95,8 +95,8 @@ def test_for_who_is_only_heard_of_nobody_is_forgotten() -> None:
 def test_a_table_full_of_needed_peers_takes_no_more() -> None:
     table = table_of(limit=2)
     known(table, 0).alias = "friend"
-    known(table, 1)
-    assert table.open(IDS[2], 0.0, needed={IDS[1]}) is None
+    known(table, 1).state = PeerState.CONNECTED
+    assert table.open(IDS[2], 0.0) is None
     assert len(table) == 2
 
 

@@ -36,7 +36,7 @@ def test_an_answer_gives_the_round_trip_time_and_what_was_received() -> None:
     assert measurement.rtt_s == pytest.approx(0.025)
     assert (measurement.confirmed_messages, measurement.confirmed_bytes) == (7, 700)
     assert tracker.last_rtt_s == pytest.approx(0.025)
-    assert tracker.outstanding == 0
+    assert tracker.expire(10_000 * MS) == 0
 
 
 def test_a_second_answer_tells_nothing() -> None:

@@ -112,7 +112,6 @@ def test_a_fitted_text_has_exactly_its_width(stranger: str, width: int, right: b
         (text.format_bytes, 512, "512 B"),
         (text.format_bytes, 1536, "1.50 KiB"),
         (text.format_bytes, 3 << 30, "3.00 GiB"),
-        (text.format_bytes_per_s, 1_250_000, "1.25 MB/s"),
         (text.format_bits_per_s, 10_000_000, "10.0 Mb/s"),
         (text.format_bits_per_s, 0, "0.00 b/s"),
         (text.format_seconds, 0.000412, "412 µs"),
