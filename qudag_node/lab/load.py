@@ -9,6 +9,7 @@ as skipped.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from qudag_node.lab.rpc import NodeSession
 from qudag_node.lab.topology import NodeName
 
 __all__ = ["MAX_PAYLOAD_BYTES", "MIN_PAYLOAD_BYTES", "Load", "LoadCounts", "due_by"]
+
+_log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 #: The largest payload of a vertex.
@@ -90,14 +93,22 @@ class Load:
         self.rate_per_s = rate_per_s
         if rate_per_s > 0:
             self._task = asyncio.create_task(self._run(rate_per_s), name="load")
+            self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Submit no more, and wait for the answers that are due."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task})
         self.rate_per_s = 0.0
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say when the load has ended without being told to, and why."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the load has failed and submits no more", exc_info=error)
+            if self._task in {task, None}:
+                self.rate_per_s = 0.0
 
     async def _run(self, rate_per_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -158,7 +169,12 @@ class _Feeder:
             submitting = self._submit(session, payloads[first : first + a_call])
             answer = asyncio.create_task(submitting, name=f"submit[{self.address}]")
             self._answers.add(answer)
-            answer.add_done_callback(self._answers.discard)
+            answer.add_done_callback(self._answered)
+
+    def _answered(self, answer: asyncio.Task[None]) -> None:
+        self._answers.discard(answer)
+        if not answer.cancelled() and (error := answer.exception()) is not None:
+            _log.error("%s: the answer to submit is none", self.address, exc_info=error)
 
     async def _submit(self, session: NodeSession, payloads: list[bytes]) -> None:
         size_bytes = sum(map(len, payloads))

@@ -8,7 +8,6 @@ taken from it in slices that leave the event loop free; a vertex that is known a
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from random import Random
 from typing import TypeAlias
@@ -98,12 +97,12 @@ class Handlers:
         while True:
             await self._has_work.wait()
             self._has_work.clear()
-            until_s = time.monotonic() + _SLICE_S
+            until_s = self._clock.monotonic() + _SLICE_S
             while (received := self.inbox.take()) is not None:
                 if self._handle(received) > until_s:
                     self._collector.fold_if_due()
                     await asyncio.sleep(0)
-                    until_s = time.monotonic() + _SLICE_S
+                    until_s = self._clock.monotonic() + _SLICE_S
             self._collector.fold_if_due()
 
     def submit(self, payload: bytes) -> Vertex:
@@ -135,8 +134,8 @@ class Handlers:
         except RemoteFault as exc:
             collector.record_message_failed(link.peer, FRAME_NAMES[kind], exc.cause)
             link.fail(exc)
-            return time.monotonic()
-        done_mono_s = time.monotonic()
+            return self._clock.monotonic()
+        done_mono_s = self._clock.monotonic()
         if dropped is None:
             collector.log_series(self._processing_key[kind])
             collector.log_value(done_mono_s - read_mono_s)

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -90,6 +90,30 @@ async def test_without_nodes_everything_is_skipped() -> None:
     await until(lambda: load.counts.skipped > 0)
     await load.stop()
     assert load.counts.due == load.counts.skipped
+
+
+async def test_a_load_that_fails_says_so_and_has_no_rate(caplog: pytest.LogCaptureFixture) -> None:
+    load = Load(payload_bytes=16)
+    load.aim({PEER1: "unix:/nowhere"})
+    await load.start(100)
+    load.payload_bytes, load._stem = 16, cast("bytes", None)  # what no code of ours does
+    await until(lambda: not load.is_running)
+    assert load.rate_per_s == 0
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("ERROR", "the load has failed and submits no more")
+    assert record.exc_info is not None
+    await load.stop()
+    assert len(caplog.records) == 1
+
+
+async def test_an_answer_that_is_none_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with small_node(tmp_path / "one", lambda _method, _params: {"taken": 1}) as one:
+        load = Load(payload_bytes=16)
+        load.aim({PEER1: one})
+        await load.start(100)
+        await until(lambda: bool(caplog.records))
+        await load.stop()
+    assert "the answer to submit is none" in caplog.text
 
 
 async def test_a_node_that_comes_back_gets_its_share_again(tmp_path: Path) -> None:

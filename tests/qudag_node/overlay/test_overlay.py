@@ -12,12 +12,14 @@ import pytest
 
 from qudag_node.config import ProcessConfig
 from qudag_node.errors import PeerUnreachableError, PortInUseError
+from qudag_node.monitors import LatencyTracker
 from qudag_node.overlay.advert import sign_advert
 from qudag_node.overlay.events import EventKind
 from qudag_node.overlay.frames import FrameType, encode_frame
 from qudag_node.overlay.identity import Identity
 from qudag_node.overlay.routed import RoutedKind, sign_routed
 from qudag_node.overlay.signing import Signer
+from tests.clocks import LeapingClock
 from tests.needs import has_ipv6, need
 from tests.qudag_node.overlay.links import NETWORK, until
 from tests.qudag_node.overlay.nodes import Node, assert_same_counts, line_of, linked, ring_of, running
@@ -339,3 +341,20 @@ async def test_the_longest_name_that_the_configuration_allows_is_announced() -> 
     async with running(one, other):
         await linked((one, other))
         await until(lambda: [peer.name for peer in other.overlay.peers()] == [longest])
+
+
+async def test_processing_is_measured_by_one_clock() -> None:
+    clock = LeapingClock()
+    clock.leap(1000)
+    one, other = Node("one", clock=clock), Node("other")
+    async with running(one, other):
+        await linked((one, other))
+        await other.overlay.submit([b"x"] * 20)
+        await until(lambda: one.collector.vertices_accepted == 20)
+        tracker = LatencyTracker(one.collector)
+        tracker.tick(now_mono_s=clock.monotonic())
+        found = tracker.processing_time()
+        assert found.samples >= 20
+        # By two clocks it would have taken less than nothing, which is counted as nothing at all.
+        assert found.max is not None
+        assert 0 < found.max < 100
