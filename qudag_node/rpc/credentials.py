@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import grp
+import logging
 import os
-import pwd
 import socket
 import struct
 import sys
@@ -15,18 +15,27 @@ from qudag_node.wire.methods import Role
 
 __all__ = ["PeerCredentials", "group_id", "peer_credentials", "role_of"]
 
+_log = logging.getLogger(__name__)
+
 # macOS: getsockopt level 0 (SOL_LOCAL), option LOCAL_PEERCRED, struct xucred; sys/ucred.h.
 _LOCAL_PEERCRED = 1
 _XUCRED = struct.Struct("=IIh2x16I")
 _UCRED = struct.Struct("=iII")
+# Linux: socket(7), asm-generic/socket.h; Python has no name for it, and takes at most 1,024 bytes.
+_SO_PEERGROUPS = 59
+_MOST_GROUPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCredentials:
-    """The user and primary group of the process that connected."""
+    """The user and the groups of the process that connected.
+
+    From the kernel, not from the host's database of users: that may be a directory server far away, and
+    the event loop would wait for it.
+    """
 
     user_id: int
-    group_id: int
+    group_ids: frozenset[int]
 
 
 def peer_credentials(channel: socket.socket) -> PeerCredentials:
@@ -36,21 +45,19 @@ def peer_credentials(channel: socket.socket) -> PeerCredentials:
         OSError: The kernel does not tell.
     """
     if sys.platform == "darwin":
-        _, user_id, _, group_id, *_ = _XUCRED.unpack(channel.getsockopt(0, _LOCAL_PEERCRED, _XUCRED.size))
-    else:
-        _, user_id, group_id = _UCRED.unpack(
-            channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        )
-    return PeerCredentials(user_id, group_id)
+        _, user_id, count, *groups = _XUCRED.unpack(channel.getsockopt(0, _LOCAL_PEERCRED, _XUCRED.size))
+        return PeerCredentials(user_id, frozenset(groups[:count]))
+    _, user_id, group_id = _UCRED.unpack(
+        channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    )
+    return PeerCredentials(user_id, frozenset({group_id, *_further_groups(channel)}))
 
 
 def role_of(peer: PeerCredentials, viewer_group: int | None) -> Role | None:
     """Return the role of a local user, None to refuse: the node's own user and root are admin."""
     if peer.user_id in {0, os.geteuid()}:
         return Role.ADMIN
-    if viewer_group is not None and _is_member(peer, viewer_group):
-        return Role.VIEWER
-    return None
+    return Role.VIEWER if viewer_group in peer.group_ids else None
 
 
 def group_id(name: str) -> int:
@@ -65,11 +72,11 @@ def group_id(name: str) -> int:
         raise ConfigError("rpc.viewer_group", f"there is no group {name!r} on this host") from None
 
 
-def _is_member(peer: PeerCredentials, group: int) -> bool:
-    if peer.group_id == group:
-        return True
+def _further_groups(channel: socket.socket) -> tuple[int, ...]:
+    """Return the supplementary groups; none where more than fit, or from a kernel older than 4.13."""
     try:
-        name = pwd.getpwuid(peer.user_id).pw_name
-    except KeyError:
-        return False
-    return group in os.getgrouplist(name, peer.group_id)
+        found = channel.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
+    except OSError as exc:
+        _log.debug("the groups of a client are not told: %s", exc)
+        return ()
+    return struct.unpack(f"={len(found) // 4}I", found)

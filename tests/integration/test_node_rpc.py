@@ -266,8 +266,8 @@ def test_tokens_survive_a_kill(tmp_path: Path, home: Path) -> None:
             assert connection.hello["role"] == "viewer"
 
 
-@pytest.mark.parametrize("group", [True, False], ids=["in the viewer group", "a stranger"])
-def test_another_user_of_the_host_reads_or_is_refused(group: bool) -> None:
+@pytest.mark.parametrize("group", ["primary", "supplementary", ""], ids=lambda kind: kind or "a stranger")
+def test_another_user_of_the_host_reads_or_is_refused(group: str) -> None:
     script = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
@@ -301,7 +301,10 @@ except Exception as error:
         known = grp.getgrall() if not as_root else [grp.getgrgid(number) for number in os.getgroups()]
         chosen = next(each for each in known if each.gr_gid != 0)
         flags = ["--set", f"rpc.viewer_group={chosen.gr_name}"]
-        script = script.replace("os.setgid(54321)", f"os.setgid({chosen.gr_gid})")
+        if group == "primary":
+            script = script.replace("os.setgid(54321)", f"os.setgid({chosen.gr_gid})")
+        else:
+            script = script.replace("os.setgroups([])", f"os.setgroups([{chosen.gr_gid}])")
     with tempfile.TemporaryDirectory(prefix="q") as name:
         Path(name).chmod(0o711)
         with running(Path(name) / "d", *flags, environ={"XDG_RUNTIME_DIR": name}) as node:

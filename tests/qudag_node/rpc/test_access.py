@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from qudag_node.errors import ConfigError, DataDirectoryError
-from qudag_node.rpc.credentials import PeerCredentials, group_id, role_of
+from qudag_node.rpc.credentials import PeerCredentials, group_id, peer_credentials, role_of
 from qudag_node.rpc.failures import FailureLimiter
 from qudag_node.rpc.tokens import MAX_TOKENS, TokenStore
 from qudag_node.wire import auth
@@ -168,11 +169,20 @@ def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 def test_only_the_nodes_user_root_and_the_viewer_group_may_use_the_socket() -> None:
     own, stranger = os.geteuid(), 54_321
-    assert role_of(PeerCredentials(own, 1), None) is Role.ADMIN
-    assert role_of(PeerCredentials(0, 0), None) is Role.ADMIN
-    assert role_of(PeerCredentials(stranger, 7), None) is None
-    assert role_of(PeerCredentials(stranger, 7), 8) is None
-    assert role_of(PeerCredentials(stranger, 7), 7) is Role.VIEWER
+    groups = frozenset({7, 9})
+    assert role_of(PeerCredentials(own, groups), None) is Role.ADMIN
+    assert role_of(PeerCredentials(0, groups), None) is Role.ADMIN
+    assert role_of(PeerCredentials(stranger, groups), None) is None
+    assert role_of(PeerCredentials(stranger, groups), 8) is None
+    assert role_of(PeerCredentials(stranger, groups), 7) is Role.VIEWER
+    assert role_of(PeerCredentials(stranger, groups), 9) is Role.VIEWER
+
+
+def test_the_kernel_tells_every_group_of_who_connected() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        found = peer_credentials(near)
+    assert found == PeerCredentials(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
 
 
 def test_an_unknown_viewer_group_is_a_configuration_error() -> None:
