@@ -6,8 +6,10 @@ frame is on the screen.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
@@ -246,6 +248,21 @@ class QudagTop(App[None]):
         """Leave, and leave this screen on the terminal."""
         self.kept_screen = "\n".join(strip.render(self.console) for strip in self.strips())
         self.exit()
+
+    async def action_export(self) -> None:
+        """Write this screen to the working directory."""
+        from qudag_tui.tui.export import write_screen
+
+        stem = time.strftime("qudag-top-%Y%m%d-%H%M%S")
+        text = "".join(f"{strip.text.rstrip()}\n" for strip in self.strips())
+        picture = self.export_screenshot(simplify=True)
+        try:
+            path = await asyncio.to_thread(write_screen, Path.cwd(), stem, text, picture)
+        except OSError as exc:
+            where = exc.filename or "the working directory"
+            self.notify(f"{where}: {exc.strerror or exc}", severity="warning", markup=False)
+            return
+        self.notify(f"written: {path} and .svg", markup=False)
 
     def strips(self) -> list[Strip]:
         """The lines of the screen as they are now."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from textual.events import Key
 
 from qudag_tui.model.order import Sort
 from qudag_tui.model.state import LinkPhase, ScreenName
+from qudag_tui.tui.export import write_screen
 from qudag_tui.tui.keymap import ALL_KEYS, IDS
 from qudag_tui.tui.screens.help import HelpPage
 from qudag_tui.tui.screens.peers import DetailPage, FilterInput, PeersScreen
@@ -74,6 +76,10 @@ def top_screen(app: FrozenTop) -> str:
     return type(app.screen).__name__
 
 
+def exported(_: FrozenTop) -> list[str]:
+    return sorted(path.suffix for path in Path.cwd().glob("qudag-top-*"))
+
+
 def ended(app: FrozenTop) -> bool:
     return app.has_ended
 
@@ -95,6 +101,7 @@ CASES: dict[str, Case] = {
     "back": Case(DETAIL, part, becomes("table")),
     "focus-next": Case((), lambda app: app.focused and app.focused.id, becomes("events")),
     "focus-previous": Case((), lambda app: app.focused and app.focused.id, becomes("events")),
+    "export": Case((), exported, differs),
     "theme": Case((), lambda app: app.theme, becomes("light")),
     "palette": Case((), top_screen, becomes("CommandPalette")),
     "quit": Case((), ended, becomes(True)),
@@ -146,7 +153,10 @@ ELSEWHERE = {"redraw": "test_redraw_draws_everything_again", "suspend": "test_la
 @pytest.mark.parametrize(
     ("name", "key"), [(name, key) for name in CASES for key in IDS[name].keys.split(",")]
 )
-def test_every_key_does_what_it_says(name: str, key: str) -> None:
+def test_every_key_does_what_it_says(
+    name: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     case = CASES[name]
 
     async def drive() -> None:
@@ -190,6 +200,40 @@ def test_redraw_draws_everything_again() -> None:
             assert "Throughput" in text_of(app)
 
     asyncio.run(drive())
+
+
+def test_a_written_screen_is_never_written_over(tmp_path: Path) -> None:
+    assert write_screen(tmp_path, "now", "one", "<svg/>") == tmp_path / "now.txt"
+    assert write_screen(tmp_path, "now", "two", "<svg/>") == tmp_path / "now-2.txt"
+    assert (tmp_path / "now.txt").read_text(encoding="utf-8") == "one"
+    (tmp_path / "half.svg").mkdir()
+    with pytest.raises(OSError, match="exists"):
+        write_screen(tmp_path, "half", "text", "<svg/>")
+    assert not (tmp_path / "half.txt").exists()
+
+
+async def test_a_screen_is_written_as_text_and_as_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = FrozenTop()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        app.see(5)
+        await settle(pilot)
+        await app.action_export()
+        [text] = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")]
+        [picture] = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")]
+        assert text.count("\n") == 24
+        assert "Throughput" in text
+        assert "peer3" in text
+        assert "peer3" in picture
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        await app.action_export()
+        await settle(pilot)
+        assert app.is_running
 
 
 def test_escape_never_quits() -> None:
