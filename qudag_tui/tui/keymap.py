@@ -73,7 +73,7 @@ EVERYWHERE = (
     Key("back", "escape", "back", "", "back; clears the filter; never quits"),
     Key("focus-next", "tab", "app.focus_next", "", "the next part of the screen"),
     Key("focus-previous", "shift+tab", "app.focus_previous", "", "the part before"),
-    Key("export", "e", "export", "", "write this screen to files, as text and as a picture (SVG)"),
+    Key("export", "e", "export", "", "write this screen to files: text and SVG"),
     Key("theme", "T", "next_theme", "", "the next theme"),
     Key("palette", "colon,ctrl+p", "command_palette", "commands", "every command, by name"),
     Key("redraw", "ctrl+l", "redraw", "", "draw the whole screen anew"),
