@@ -1,11 +1,22 @@
-"""Draws the README's pictures: the monitor on a real lab, its two screens, as SVG."""
+"""Draws the README's pictures on a real lab, as SVG: the monitor's two screens, and a command's output."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
 
 from qudag_tui.client.endpoint import Endpoint
 from qudag_tui.client.locate import locate
@@ -33,10 +44,40 @@ async def draw(endpoint: Endpoint) -> None:
             (IMAGES / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
+def on_a_terminal(words: list[str]) -> str:
+    """Run a command as a person does, and return what it writes, colours and all."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
+    with subprocess.Popen(words, stdout=theirs, env={**os.environ, "TERM": "xterm-256color"}) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while data := os.read(ours, 65_536):
+                written += data
+        except OSError:  # so a terminal tells that nobody writes to it any more
+            process.wait()
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")
+
+
+def draw_command(node: str) -> None:
+    command = ["network", "stats", "--once"]
+    text = on_a_terminal([sys.executable, "-m", "qudag_tui.cli", "--node", node, *command])
+    console = Console(record=True, width=SIZE[0], file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(text.rstrip()), no_wrap=True)
+    # Without the fonts that it would fetch from elsewhere.
+    picture = re.sub(
+        r"@font-face \{.*?\}", "", console.export_svg(title=f"qudag {' '.join(command)}"), flags=re.S
+    )
+    (IMAGES / "stats.svg").write_text(picture, encoding="utf-8")
+
+
 def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with Demo() as demo:
-        asyncio.run(draw(locate(demo.wait(lambda _passed: None), token_file=None)))
+        address = demo.wait(lambda _passed: None)
+        asyncio.run(draw(locate(address, token_file=None)))
+        draw_command(address)
     return 0
 
 
