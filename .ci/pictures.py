@@ -30,6 +30,12 @@ SIZE = (120, 40)
 WATCHED_S = 75
 
 
+def keep(picture: str, name: str) -> None:
+    # A page of ours fetches nothing from elsewhere: not even a font.
+    alone = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+    (IMAGES / f"{name}.svg").write_text(alone, encoding="utf-8")
+
+
 async def draw(endpoint: Endpoint) -> None:
     def connect(deliver: Callable[[Update], None]) -> AsyncClient:
         return AsyncClient(endpoint, interval_s=1.0, deliver=deliver)
@@ -41,7 +47,7 @@ async def draw(endpoint: Endpoint) -> None:
             await pilot.press(key)
             await asyncio.sleep(2)
             picture = app.export_screenshot(title="qudag-top", simplify=True)
-            (IMAGES / f"{name}.svg").write_text(picture, encoding="utf-8")
+            keep(picture, name)
 
 
 def on_a_terminal(words: list[str]) -> str:
@@ -65,11 +71,8 @@ def draw_command(node: str) -> None:
     text = on_a_terminal([sys.executable, "-m", "qudag_tui.cli", "--node", node, *command])
     console = Console(record=True, width=SIZE[0], file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text.rstrip()), no_wrap=True)
-    # Without the fonts that it would fetch from elsewhere.
-    picture = re.sub(
-        r"@font-face \{.*?\}", "", console.export_svg(title=f"qudag {' '.join(command)}"), flags=re.S
-    )
-    (IMAGES / "stats.svg").write_text(picture, encoding="utf-8")
+    picture = console.export_svg(title=f"qudag {' '.join(command)}")
+    keep(picture, "stats")
 
 
 def main() -> int:
