@@ -152,7 +152,7 @@ class Handshake:
             if self._role is Role.SERVER:
                 return self._greet()
             self._recognise_server()
-        except Exception:
+        except Exception:  # whatever it was, this handshake is over
             self.state = HandshakeState.FAILED
             raise
         return b""
@@ -175,7 +175,7 @@ class Handshake:
                 self._verify_client(payload)
                 return b""
             return self._answer_server(payload)
-        except Exception:
+        except Exception:  # the same
             self.state = HandshakeState.FAILED
             raise
 

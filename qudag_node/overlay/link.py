@@ -18,7 +18,6 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from enum import Enum
 from typing import cast
 
 from qudag_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
@@ -47,6 +46,7 @@ from qudag_node.overlay.frames import (
 from qudag_node.overlay.handshake import LinkTerms, Role
 from qudag_node.overlay.linkkeys import LinkKeys, derive_link_keys
 from qudag_node.overlay.linkowner import LinkSettings
+from qudag_node.overlay.linkphase import LinkPhase
 from qudag_node.overlay.opening import Opening, explain_goodbye
 from qudag_node.overlay.outlet import Outlet
 from qudag_node.overlay.ping import PingTracker
@@ -55,7 +55,7 @@ from qudag_node.overlay.ratelimit import PeerRateLimiter, RateLimits
 from qudag_node.overlay.tls import TlsChannel
 from qudag_node.peerid import PeerId
 
-__all__ = ["Link", "LinkPhase"]
+__all__ = ["Link"]
 
 # How long a goodbye may take to be answered before the socket is closed anyway.
 _LEAVE_TIMEOUT_S = 2.0
@@ -69,23 +69,6 @@ _PEACEFUL = frozenset(
 _FOR_THE_OWNER = frozenset(
     {FrameType.DATA, FrameType.ADVERT, FrameType.PEERS, FrameType.ROUTED, FrameType.TEST}
 )
-
-
-class LinkPhase(Enum):
-    """How far a link has come."""
-
-    #: TLS and the proof of identity.
-    OPENING = "opening"
-    #: We have proven who we are, and wait to be accepted.
-    GREETED = "greeted"
-    #: Messages flow.
-    UP = "up"
-    #: We have said goodbye, and read what was on its way.
-    LEAVING = "leaving"
-    #: Over.
-    CLOSED = "closed"
-
-
 # Phases in which frames are decoded.
 _DECODING = frozenset({LinkPhase.UP, LinkPhase.LEAVING})
 

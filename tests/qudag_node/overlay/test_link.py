@@ -17,7 +17,7 @@ from qudag_node.overlay.certificate import client_context
 from qudag_node.overlay.faults import LinkIdentityError, LinkRefusedError, cause_of
 from qudag_node.overlay.frames import FrameType, GoodbyeReason, RemoteFault, encode_frame
 from qudag_node.overlay.identity import Identity
-from qudag_node.overlay.link import LinkPhase
+from qudag_node.overlay.linkphase import LinkPhase
 from tests.clocks import LeapingClock
 from tests.qudag_node.overlay.links import End, quiet, two_ends, until
 
