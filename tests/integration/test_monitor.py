@@ -133,7 +133,7 @@ def test_a_terminal_that_goes_away_ends_it(at: Words, ignored: bool) -> None:
 
 def test_it_follows_the_size_of_the_terminal_whatever_the_environment_says(at: Words) -> None:
     with on_terminal(*TOP, *at, size=(80, 24), environ={"LINES": "10", "COLUMNS": "30"}) as top:
-        top.wait_for(lambda text: "q quit" in text.splitlines()[23])
+        top.wait_for(lambda text: "q quit" in text.split("\n")[23])
         top.resize(120, 40)
         top.wait_for(lambda text: "q quit" in text.splitlines()[-1] and "UTC" in text)
         top.resize(40, 10)
