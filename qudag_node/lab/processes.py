@@ -10,13 +10,12 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import qudag_node
+from qudag_node.host.interpreter import child_environment, python_module
 
 __all__ = ["ProcessRecord", "child_environment", "python_module", "send_signal", "started_at"]
 
@@ -90,20 +89,3 @@ def send_signal(process: ProcessRecord, number: signal.Signals) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def python_module(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this package with this interpreter.
-
-    ``-P`` keeps the current directory, where a file may have the name of a module, off the path.
-    """
-    return [sys.executable, "-P", "-m", module, *arguments]
-
-
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for such a command: the package is found where this process found it."""
-    root = str(Path(qudag_node.__file__).resolve().parents[1])
-    if root in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        return dict(environ)
-    inherited = environ.get("PYTHONPATH")
-    return {**environ, "PYTHONPATH": os.pathsep.join([root, *([inherited] if inherited else [])])}
