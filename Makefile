@@ -6,10 +6,10 @@ LOCK   := .ci/lock
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format snapshots pictures bench lock clean
+.PHONY: help venv demo test needs check format snapshots pictures bench bench-network lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; run: make PYTHON=python3.11 …" >&2; exit 2; }
@@ -38,6 +38,9 @@ venv: $(VENV)/.dev ## make .venv with everything a developer needs
 demo: $(VENV)/.run ## start five nodes with traffic and bad links, and watch one of them
 	@$(BIN)/qudag-top --demo
 
+needs: ## install what the tests need of the system, where it is missing and root or sudo is there
+	@.ci/needs
+
 test: $(VENV)/.dev ## run all tests and print branch coverage
 	@$(BIN)/python .ci/test.py -n $(JOBS)
 
@@ -61,6 +64,9 @@ pictures: $(VENV)/.dev ## draw the pictures of the README from a real lab
 
 bench: $(VENV)/.dev ## measure against the peers and print the table
 	@$(BIN)/python -m benchmarks
+
+bench-network: $(VENV)/.dev ## measure the network tests against the kernel's truth, ping, irtt and iperf3
+	@$(BIN)/python -m benchmarks network
 
 lock: ## resolve the dependencies anew (needs uv)
 	printf 'hatchling>=1.27\neditables\n' | uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o $(LOCK)/run.txt

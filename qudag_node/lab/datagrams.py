@@ -102,16 +102,16 @@ class _Departure:
         try:
             self._from.sendto(packet, self._to)
         except OSError:  # its flow made room for another, or the host's buffers are full: counted
-            self._model.refused(size_bytes)
+            self._model.refused(size_bytes, is_udp=True)
             return
-        self._model.deliver(now_s, due_s, size_bytes)
+        self._model.deliver(now_s, due_s, size_bytes, is_udp=True)
 
 
 def _offer(
     forwarder: Forwarder, model: LinkDirection, packet: bytes, leaves_from: socket.socket, to: Address
 ) -> None:
     now_s = monotonic()
-    due_s = model.offer(now_s, len(packet) + _HEADER_BYTES)
+    due_s = model.offer(now_s, len(packet) + _HEADER_BYTES, is_udp=True)
     if due_s is not None:
         forwarder.schedule(due_s, _Departure(model, leaves_from, to), packet)
 

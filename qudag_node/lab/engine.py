@@ -163,7 +163,11 @@ class _Service:
     def _truth(self) -> dict[str, Any]:
         return {
             str(direction): model.counters.to_json()
-            | {"dropped_before": self._built.dropped_before(direction), "late": model.lateness.to_json()}
+            | {
+                "dropped_before": self._built.dropped_before(direction),
+                "late": model.lateness.to_json(),
+                "udp": model.udp.to_json(),
+            }
             for direction, model in self._models.items()
         }
 

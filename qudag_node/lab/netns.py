@@ -43,6 +43,8 @@ _DEVICE_QUEUE_PACKETS = 20_000
 #: Packets read from one device before the others, and what is due, get their turn.
 _READ_BATCH = 32
 _IP_VERSION_4 = 4
+#: Of the IPv4 header, RFC 791.
+_PROTOCOL_OFFSET = 9
 
 
 @dataclass(slots=True)
@@ -147,7 +149,9 @@ class TunOutlet:
             if packet[0] >> 4 != _IP_VERSION_4:
                 continue
             now_s = monotonic()
-            due_s = self._model.offer(now_s, len(packet))
+            due_s = self._model.offer(
+                now_s, len(packet), is_udp=packet[_PROTOCOL_OFFSET] == socket.IPPROTO_UDP
+            )
             if due_s is None:
                 continue
             if due_s <= now_s:
@@ -158,14 +162,15 @@ class TunOutlet:
     def deliver(self, now_s: float, due_s: float, packet: bytes) -> None:
         """Write the packet to the far end's device."""
         del now_s  # the write itself may take long
+        is_udp = packet[_PROTOCOL_OFFSET] == socket.IPPROTO_UDP
         try:
             os.write(self._outward_fd, packet)
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.ENOBUFS, errno.EIO, errno.ENOMEM}:
                 raise
-            self._model.refused(len(packet))
+            self._model.refused(len(packet), is_udp=is_udp)
             return
-        self._model.deliver(monotonic(), due_s, len(packet))
+        self._model.deliver(monotonic(), due_s, len(packet), is_udp=is_udp)
 
 
 def forward(

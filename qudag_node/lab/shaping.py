@@ -5,7 +5,8 @@
                 └───────────┴──────────────┴──> dropped, counted by cause; by the host, if its kernel refuses
 
 The counters are the truth that measurements are compared with. At every instant, in packets and in bytes,
-``sent = delivered + dropped by loss, queue, outage or host + in flight``.
+``sent = delivered + dropped by loss, queue, outage or host + in flight``. UDP is counted a second time on its
+own, by the same identity: what a test by UDP lost is then not mixed with what the links' TCP did.
 
 Delays do not reorder unless asked, and jitter adds nothing to the mean: see ``Jitter``. An outage drops what
 is offered while it lasts; what is already on its way arrives.
@@ -151,6 +152,10 @@ class Jitter:
 class LinkDirection:
     """Decides when, or whether, each packet arrives.
 
+    Attributes:
+        counters: Of all packets.
+        udp: Of those that are UDP.
+
     Losses and jitter are drawn from generators of their own, each seeded: the n-th packet of a
     direction is lost or not by the seed alone, whatever the other settings.
     """
@@ -158,6 +163,9 @@ class LinkDirection:
     def __init__(self, impairment: Impairment = CLEAN, *, seed: int | str = 0) -> None:
         self.impairment = impairment
         self.counters = Counters()
+        self.udp = Counters()
+        self._all = (self.counters,)
+        self._udp_and_all = (self.counters, self.udp)
         self.lateness = Lateness()
         self._loss = random.Random(f"{seed}/loss")
         self._jitter = Jitter(f"{seed}/jitter")
@@ -178,24 +186,28 @@ class LinkDirection:
         rate = self.impairment.rate_bits_per_s
         return max(0.0, self._free_s - now_s) * rate / 8 if rate else 0.0
 
-    def offer(self, now_s: float, size_bytes: int) -> float | None:
+    def offer(self, now_s: float, size_bytes: int, *, is_udp: bool = False) -> float | None:
         """Take one packet; return when it is due at the far end, or None if it is dropped."""
-        counters, impairment = self.counters, self.impairment
-        counters.sent += 1
-        counters.sent_bytes += size_bytes
+        impairment = self.impairment
+        for counters in self._counted(is_udp):
+            counters.sent += 1
+            counters.sent_bytes += size_bytes
         if self._is_clean and self._last_due_s <= now_s:
             return now_s
         if impairment.outage:
-            counters.dropped_outage += 1
-            counters.dropped_outage_bytes += size_bytes
+            for counters in self._counted(is_udp):
+                counters.dropped_outage += 1
+                counters.dropped_outage_bytes += size_bytes
             return None
         if impairment.loss_ratio and self._loss.random() < impairment.loss_ratio:
-            counters.dropped_loss += 1
-            counters.dropped_loss_bytes += size_bytes
+            for counters in self._counted(is_udp):
+                counters.dropped_loss += 1
+                counters.dropped_loss_bytes += size_bytes
             return None
         if self._is_full(now_s, size_bytes):
-            counters.dropped_queue += 1
-            counters.dropped_queue_bytes += size_bytes
+            for counters in self._counted(is_udp):
+                counters.dropped_queue += 1
+                counters.dropped_queue_bytes += size_bytes
             return None
         return self._schedule(now_s, size_bytes)
 
@@ -212,16 +224,21 @@ class LinkDirection:
         """When the end of a stream arrives: it travels as bytes do, and weighs nothing."""
         return max(now_s + self.impairment.delay_s, self._last_due_s)
 
-    def deliver(self, now_s: float, due_s: float, size_bytes: int) -> None:
+    def deliver(self, now_s: float, due_s: float, size_bytes: int, *, is_udp: bool = False) -> None:
         """Count one packet handed over at ``now_s``, due at ``due_s``."""
-        self.counters.delivered += 1
-        self.counters.delivered_bytes += size_bytes
+        for counters in self._counted(is_udp):
+            counters.delivered += 1
+            counters.delivered_bytes += size_bytes
         self.lateness.record(now_s - due_s)
 
-    def refused(self, size_bytes: int) -> None:
+    def refused(self, size_bytes: int, *, is_udp: bool = False) -> None:
         """Count one packet that the far end's kernel would not take."""
-        self.counters.dropped_host += 1
-        self.counters.dropped_host_bytes += size_bytes
+        for counters in self._counted(is_udp):
+            counters.dropped_host += 1
+            counters.dropped_host_bytes += size_bytes
+
+    def _counted(self, is_udp: bool) -> tuple[Counters, ...]:
+        return self._udp_and_all if is_udp else self._all
 
     def _is_full(self, now_s: float, size_bytes: int) -> bool:
         counters = self.counters

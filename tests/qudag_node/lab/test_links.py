@@ -151,6 +151,7 @@ def test_a_datagram_takes_the_delay_of_both_directions_and_is_counted(engine: st
             assert counters["sent_bytes"] == counters["delivered_bytes"] == 20 * (100 + 28)
             assert counters["late"]["samples"] == 20
             assert counters["dropped_before"] == 0
+            assert counters["udp"] == {name: counters[name] for name in counters["udp"]}
 
 
 @ENGINES
@@ -168,6 +169,7 @@ def test_what_is_lost_is_exactly_what_the_truth_says(engine: str) -> None:
         assert truth["sent"] == 3001
         assert truth["dropped_loss"] == 3000 - seen > 0
         assert truth["delivered"] == seen + 1
+        assert truth["udp"]["dropped_loss"] == truth["dropped_loss"]
 
 
 async def heal_and_let_go(links: LinkProcess, client: Any) -> None:
@@ -218,6 +220,7 @@ def test_a_stream_arrives_whole_through_delay_jitter_and_a_rate(engine: str) -> 
         for direction in (TO_1, TO_2):
             counters = truth[str(direction)]
             assert counters["sent_bytes"] >= 500_000
+            assert counters["udp"]["sent"] == 0
             while counters["in_flight_bytes"]:  # the last acknowledgements
                 counters = truth_of(links)[str(direction)]
 

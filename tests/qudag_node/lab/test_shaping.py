@@ -184,6 +184,37 @@ def test_sent_is_delivered_plus_dropped_plus_in_flight(
     assert truth["sent_bytes"] == sum(sizes)
 
 
+@pytest.mark.parametrize(
+    ("impairment", "counter"),
+    [
+        (Impairment(loss_ratio=1.0), "dropped_loss"),
+        (Impairment(outage=True), "dropped_outage"),
+        (Impairment(rate_bits_per_s=800, queue_bytes=0), "dropped_queue"),
+    ],
+    ids=["loss", "outage", "queue"],
+)
+def test_udp_is_counted_with_all_and_on_its_own(impairment: Impairment, counter: str) -> None:
+    direction = LinkDirection(impairment)
+    taken = [direction.offer(0.0, 100, is_udp=number % 3 == 0) for number in range(9)]
+    dropped = sum(due_s is None for due_s in taken)
+    dropped_udp = sum(due_s is None for due_s in taken[::3])
+    assert (direction.counters.sent, direction.udp.sent, direction.udp.sent_bytes) == (9, 3, 300)
+    assert (getattr(direction.counters, counter), getattr(direction.udp, counter)) == (dropped, dropped_udp)
+    assert dropped > dropped_udp > 0
+
+
+def test_udp_that_arrived_or_was_refused_is_no_longer_in_flight() -> None:
+    direction = LinkDirection()
+    for number in range(4):
+        direction.offer(0.0, 100, is_udp=number < 2)
+    assert (direction.counters.in_flight, direction.udp.in_flight) == (4, 2)
+    direction.deliver(0.0, 0.0, 100, is_udp=True)
+    direction.refused(100, is_udp=True)
+    direction.refused(100)
+    assert (direction.udp.delivered, direction.udp.dropped_host) == (1, 1)
+    assert (direction.counters.in_flight, direction.udp.in_flight) == (1, 0)
+
+
 @given(values_ns=st.lists(st.integers(0, 10**10), min_size=1))
 def test_percentiles_of_the_lateness_are_right_to_three_percent(values_ns: list[int]) -> None:
     lateness = Lateness()
