@@ -13,6 +13,7 @@ NodeError                       1  a local failure
     ├── PeerIdentityError           it is not who it should be
     ├── PeerProtocolError           it broke the protocol
     └── PeerRefusedError            it, or our own limits, declined
+        └── DeclinedError           it takes no part in a network test; carries its reason
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "AmbiguousError",
     "ConfigError",
     "DataDirectoryError",
+    "DeclinedError",
     "KeyFileError",
     "NodeError",
     "NotFoundError",
@@ -112,3 +114,15 @@ class PeerProtocolError(PeerError):
 
 class PeerRefusedError(PeerError):
     """The peer, or one of our own limits, declined."""
+
+
+class DeclinedError(PeerRefusedError):
+    """A node takes no part in a network test.
+
+    Attributes:
+        reason: Why, in one line. A peer's words are cleaned already.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -189,7 +189,9 @@ class MetricsCollector:
         if not self.recording:
             return
         self._fates.failed[number] += 1
-        if message_type != TEST_TYPE:
+        if message_type == TEST_TYPE:
+            self._fates.test_drops_by_cause.add(cause)
+        else:
             self.tallies.failed[peer.slot] += 1
             self._fates.failed_by_cause.add(cause)
 
@@ -202,7 +204,9 @@ class MetricsCollector:
             return
         is_in = direction == "in"
         (self._fates.dropped_in if is_in else self._fates.dropped_out)[number] += count
-        if message_type != TEST_TYPE:
+        if message_type == TEST_TYPE:
+            self._fates.test_drops_by_cause.add(cause, count)
+        else:
             (self.tallies.dropped_in if is_in else self.tallies.dropped_out)[peer.slot] += count
             self._fates.dropped_by_cause.add(cause, count)
 
@@ -210,6 +214,26 @@ class MetricsCollector:
         """Count a received message whose content was known; it counts as processed besides."""
         if message_type != TEST_TYPE:
             self._fates.duplicates += self.recording
+
+    def record_test_traffic(
+        self, *, sent_messages: int, received_messages: int, sent_bytes: int, received_bytes: int
+    ) -> None:
+        """Count what a network test exchanged beside the links: its packets, and the bytes they carried.
+
+        Raises:
+            ValueError: A count is negative.
+        """
+        if min(sent_messages, received_messages, sent_bytes, received_bytes) < 0:
+            raise ValueError("a count of test traffic is negative")
+        if not self.recording:
+            return
+        before = self._fates.beside_links
+        self._fates.beside_links = PeerTypeTraffic(
+            sent=before.sent + sent_messages,
+            received=before.received + received_messages,
+            sent_bytes=before.sent_bytes + sent_bytes,
+            received_bytes=before.received_bytes + received_bytes,
+        )
 
     def change_queued_out(self, message_type: str, delta: int) -> None:
         """Count messages into (positive) or out of the queues of what is to be sent."""
@@ -352,19 +376,28 @@ class MetricsCollector:
         )
 
     def test_traffic(self) -> TestTraffic:
-        """Return what was exchanged for network tests."""
-        if TEST_TYPE not in self.message_types:
-            return TestTraffic()
-        number = self._number(TEST_TYPE)
-        self.fold()
-        sent, sent_bytes = self.traffic.totals(SENT)
-        received, received_bytes = self.traffic.totals(RECEIVED)
+        """Return what was exchanged for network tests, over links and beside them."""
+        beside = self._fates.beside_links
+        sent = received = sent_bytes = received_bytes = 0
+        if TEST_TYPE in self.message_types:
+            number = self._number(TEST_TYPE)
+            self.fold()
+            (all_sent, all_sent_bytes), (all_received, all_received_bytes) = (
+                self.traffic.totals(SENT),
+                self.traffic.totals(RECEIVED),
+            )
+            sent, sent_bytes = int(all_sent[number]), int(all_sent_bytes[number])
+            received, received_bytes = int(all_received[number]), int(all_received_bytes[number])
         return TestTraffic(
-            sent=int(sent[number]),
-            received=int(received[number]),
-            sent_bytes=int(sent_bytes[number]),
-            received_bytes=int(received_bytes[number]),
+            sent=sent + beside.sent,
+            received=received + beside.received,
+            sent_bytes=sent_bytes + beside.sent_bytes,
+            received_bytes=received_bytes + beside.received_bytes,
         )
+
+    def test_drops(self) -> Mapping[str, int]:
+        """Return how many test messages were dropped or failed, both directions, by cause."""
+        return self._fates.test_drops_by_cause.counts()
 
     def peer_types(self, peer: PeerHandle) -> dict[str, PeerTypeTraffic]:
         """Return what was exchanged with one peer, for every type: what A sent to B, B received from A."""

@@ -61,3 +61,6 @@ class MessageFates:
         self.duplicates = 0
         self.failed_by_cause = CauseCounter()
         self.dropped_by_cause = CauseCounter()
+        # Of network tests, which are counted nowhere else: dropped, failed, and what did not go over links.
+        self.test_drops_by_cause = CauseCounter()
+        self.beside_links = PeerTypeTraffic(sent=0, received=0, sent_bytes=0, received_bytes=0)

@@ -12,7 +12,7 @@
     GOODBYE  reason u8 | text (UTF-8, at most 200 bytes)
 
 HELLO is described in ``handshake``, DATA in ``vertices``, ADVERT in ``advert``, PEERS in ``discovery``,
-ROUTED in ``routed``; TEST is opaque here. Every integer is big-endian; "bytes" counts header and payload.
+ROUTED in ``routed``, TEST in ``testport``. Every integer is big-endian; "bytes" counts header and payload.
 """
 
 from __future__ import annotations

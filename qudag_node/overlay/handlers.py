@@ -8,7 +8,7 @@ taken from it in slices that leave the event loop free; a vertex that is known a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from random import Random
 from typing import TypeAlias
 
@@ -21,8 +21,23 @@ from qudag_node.overlay.inbox import FULL, Inbox, Received
 from qudag_node.overlay.link import Link
 from qudag_node.overlay.lsdb import Outcome
 from qudag_node.overlay.neighbours import Neighbours
+from qudag_node.overlay.outlet import DROPPED_AT_END
 from qudag_node.overlay.parts import Parts
-from qudag_node.overlay.routed import Deliver, Drop, DropCause, Forward, ProbeResult, RoutedMessage
+from qudag_node.overlay.routed import (
+    PLAIN_KINDS,
+    TEST_KINDS,
+    Decision,
+    Deliver,
+    Drop,
+    DropCause,
+    Forward,
+    ProbeResult,
+    RoutedKind,
+    RoutedMessage,
+    TraceEnd,
+)
+from qudag_node.overlay.testframes import PortDropCause, Subtype, encode_test, subtype_of
+from qudag_node.overlay.trace import TraceResult
 from qudag_node.overlay.vertices import Vertex, vertex_id
 
 __all__ = ["Handlers"]
@@ -42,6 +57,9 @@ class Handlers:
         on_vertex: Called with every vertex accepted from others, its signature valid.
         on_message: Called with every routed message for this node.
         on_probe: Called with every answer to a probe of ours.
+        on_test: Called with every message of a network test for this node: who sent it, its body, the links
+            it passed (0 for a neighbour's own) and when it was read. Returns None, or why it was dropped.
+        on_trace: Called with every answer to a trace of ours, and when it was read.
         on_map: Called when an advert may have changed the map.
     """
 
@@ -52,6 +70,8 @@ class Handlers:
         self.on_vertex: Callable[[Vertex], None] = lambda _: None
         self.on_message: Callable[[RoutedMessage], None] = lambda _: None
         self.on_probe: Callable[[ProbeResult], None] = lambda _: None
+        self.on_test: Callable[[bytes, bytes, int, float], str | None] = lambda *_: PortDropCause.UNHANDLED
+        self.on_trace: Callable[[TraceResult, float], None] = lambda *_: None
         self.on_map: Callable[[], None] = lambda: None
         self._parts = parts
         self._neighbours = neighbours
@@ -67,6 +87,7 @@ class Handlers:
             FrameType.ADVERT: self._handle_advert,
             FrameType.PEERS: self._handle_peers,
             FrameType.ROUTED: self._handle_routed,
+            FrameType.TEST: self._handle_test_envelope,
         }
 
     def take(self, link: Link, kind: FrameType, payload: bytes, now_mono_s: float) -> None:
@@ -82,8 +103,8 @@ class Handlers:
                 return
             if self._offer(Received(link, kind, payload, now_mono_s, identity)):
                 self._bearers_by_vertex[identity] = [link]
-        elif kind is FrameType.TEST:
-            self._collector.record_message_processed("test")
+        elif kind is FrameType.TEST and subtype_of(payload) is not Subtype.ENVELOPE:
+            self._take_test(link, payload, now_mono_s)
         else:
             self._offer(Received(link, kind, payload, now_mono_s))
 
@@ -210,18 +231,27 @@ class Handlers:
             self._parts.book.learn(frame.addresses, source=neighbour.key, source_host=host)
         return None
 
-    def _handle_routed(self, received: Received) -> _Fate:
-        link, payload, read_mono_s = received.link, received.payload, received.read_mono_s
+    def _take_test(self, link: Link, payload: bytes, read_mono_s: float) -> None:
+        """Handle a neighbour's own test message at once: nothing is to be verified, and its time matters."""
         neighbour = self._neighbours.at(link)
-        came_from = b"" if neighbour is None else neighbour.key
-        decision = self._parts.router.receive(payload, came_from, self._clock.monotonic())
+        if subtype_of(payload) is None:
+            dropped: _Fate = PortDropCause.SUBTYPE
+        elif neighbour is None:
+            dropped = DROPPED_AT_END
+        else:
+            dropped = self.on_test(neighbour.key, payload[1:], 0, read_mono_s)
+        if dropped is None:
+            self._collector.record_message_processed("test")
+        else:
+            self._collector.record_message_dropped(link.peer, "test", "in", dropped)
+
+    def _handle_routed(self, received: Received) -> _Fate:
+        decision = self._judge(received, received.payload, PLAIN_KINDS)
         match decision:
             case Forward(next_hop, forwarded):
-                if next_hop not in self._neighbours:
-                    return DropCause.NO_ROUTE
                 frame = encode_frame(FrameType.ROUTED, forwarded)
-                self._neighbours.send(next_hop, FrameType.ROUTED, frame, read_mono_s)
-                return None
+                sent = self._neighbours.send(next_hop, FrameType.ROUTED, frame, received.read_mono_s)
+                return None if sent or next_hop in self._neighbours else DropCause.NO_ROUTE
             case Deliver(message):
                 self.on_message(message)
                 return None
@@ -230,3 +260,48 @@ class Handlers:
                 return None
             case Drop(cause):
                 return cause
+            case _:
+                raise AssertionError(f"a ROUTED frame led to {decision}")
+
+    def _handle_test_envelope(self, received: Received) -> _Fate:
+        link, envelope, read_mono_s = received.link, received.payload[1:], received.read_mono_s
+        decision = self._judge(received, envelope, TEST_KINDS)
+        if isinstance(decision, Forward) and decision.next_hop not in self._neighbours:
+            came_from = self._key_of(link)
+            decision = self._parts.router.lost_hop(envelope, came_from, self._clock.monotonic())
+        if isinstance(decision, TraceEnd):
+            decision = self._answer_trace(decision, read_mono_s)
+        match decision:
+            case Forward(next_hop, forwarded):
+                self._neighbours.send(
+                    next_hop, FrameType.TEST, encode_test(Subtype.ENVELOPE, forwarded), read_mono_s
+                )
+                return None
+            case Deliver(message):
+                return self.on_test(message.source, message.body, message.hops, read_mono_s)
+            case TraceResult():
+                self.on_trace(decision, read_mono_s)
+                return None
+            case Drop(cause):
+                return cause
+            case _:
+                raise AssertionError(f"a TEST frame led to {decision}")
+
+    def _judge(self, received: Received, envelope: bytes, kinds: Container[RoutedKind]) -> Decision:
+        now_mono_s = self._clock.monotonic()
+        return self._parts.router.receive(envelope, self._key_of(received.link), now_mono_s, kinds=kinds)
+
+    def _key_of(self, link: Link) -> bytes:
+        """Return who is at the other end; nobody once the link no longer stands."""
+        neighbour = self._neighbours.at(link)
+        return b"" if neighbour is None else neighbour.key
+
+    def _answer_trace(self, end: TraceEnd, read_mono_s: float) -> Forward | Drop:
+        processing_ns = round((self._clock.monotonic() - read_mono_s) * 1e9)
+        sent_unix_ns = self._clock.time_ns()
+        return self._parts.router.answer(
+            end,
+            received_unix_ns=sent_unix_ns - processing_ns,
+            sent_unix_ns=sent_unix_ns,
+            processing_ns=processing_ns,
+        )

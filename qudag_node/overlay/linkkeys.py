@@ -22,6 +22,17 @@ class LinkKeys:
     client_to_server: bytes = field(repr=False)
     server_to_client: bytes = field(repr=False)
 
+    def session(self, session_id: bytes) -> bytes:
+        """Return the key of one test session, 32 bytes; each session id gives another.
+
+        Raises:
+            ValueError: The id is empty.
+        """
+        if not session_id:
+            raise ValueError("a session id has at least one byte")
+        material = self.client_to_server + self.server_to_client
+        return _expand(material, b"qudag-session/1\0" + session_id)
+
 
 def derive_link_keys(client_seed: bytes, server_seed: bytes) -> LinkKeys:
     """Return the keys that both seeds give."""

@@ -47,6 +47,7 @@ from qudag_node.overlay.routed import Drop, ProbeResult, RoutedMessage
 from qudag_node.overlay.routing import Routing
 from qudag_node.overlay.sequence import ROUTING_FILE_NAME, SequenceFile
 from qudag_node.overlay.switchboard import Switchboard
+from qudag_node.overlay.testport import TestPort
 from qudag_node.overlay.vertices import Vertex
 from qudag_node.peerid import PeerId, peer_id_of, public_key_of
 
@@ -77,6 +78,7 @@ class Overlay:
     Attributes:
         on_message: Called with every routed message that reaches this node: its sender and its body.
         on_vertex: Called with every vertex that others made, once; it must neither block nor raise.
+        tests: What the network tests see of the overlay.
     """
 
     def __init__(
@@ -132,6 +134,17 @@ class Overlay:
         self._handlers.on_probe = self._routing.take_probe
         self._handlers.on_message = self._take_message
         self._handlers.on_vertex = self._take_vertex
+        self.tests = TestPort(
+            config=config,
+            node=node,
+            parts=parts,
+            table=self._table,
+            bans=self._membership.bans,
+            neighbours=self._neighbours,
+            handlers=self._handlers,
+            collector=collector,
+            clock=clock,
+        )
         self._switchboard = Switchboard(
             admission=self._admission,
             table=self._table,

@@ -16,6 +16,8 @@ __all__ = ["ClockOffset", "Measurement", "PingTracker"]
 
 # The offset comes from the quickest answer of the newest ones: a slow answer bounds it worse.
 _OFFSET_SAMPLES = 16
+# The gain of a new sample in the smoothed round-trip time (RFC 6298, section 2).
+_GAIN = 1 / 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class PingTracker:
     Attributes:
         clock_offset: The best present estimate, None before the first answer.
         last_rtt_s: The newest round-trip time, None before the first answer.
+        srtt_s: The smoothed one.
     """
 
     __slots__ = (
@@ -57,6 +60,7 @@ class PingTracker:
         "_timeout_ns",
         "clock_offset",
         "last_rtt_s",
+        "srtt_s",
     )
 
     def __init__(self, *, timeout_s: float, first_nonce: int = 1, max_outstanding: int = 1024) -> None:
@@ -67,6 +71,7 @@ class PingTracker:
         self._offsets: deque[tuple[int, int]] = deque(maxlen=_OFFSET_SAMPLES)
         self.clock_offset: ClockOffset | None = None
         self.last_rtt_s: float | None = None
+        self.srtt_s: float | None = None
 
     def ping(self, now_mono_ns: int) -> Ping | None:
         """Return the next ping to send; None while too many wait for an answer."""
@@ -97,6 +102,8 @@ class PingTracker:
         # Read for every vertex of the neighbour, so it is computed here.
         self.clock_offset = ClockOffset(offset_s=offset_ns / 1e9, error_bound_s=least_rtt_ns / 2e9)
         self.last_rtt_s = rtt_ns / 1e9
+        srtt_s = self.last_rtt_s if self.srtt_s is None else self.srtt_s
+        self.srtt_s = srtt_s + _GAIN * (self.last_rtt_s - srtt_s)
         return Measurement(
             rtt_s=self.last_rtt_s,
             confirmed_messages=pong.received_messages,

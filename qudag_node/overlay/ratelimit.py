@@ -6,12 +6,14 @@ cost a peer its pongs, and a flood of pings must not hide behind a generous limi
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from qudag_node.overlay.frames import CONTROL_TYPES, FrameType
 
-__all__ = ["PeerRateLimiter", "RateLimits", "RefusalCause", "TokenBucket"]
+__all__ = ["FairBudget", "PeerRateLimiter", "RateLimits", "RefusalCause", "TokenBucket"]
 
 
 class RefusalCause(StrEnum):
@@ -63,6 +65,54 @@ class TokenBucket:
     def put_back(self, amount: float) -> None:
         """Return what was taken and not used."""
         self._tokens = min(self.burst, self._tokens + amount)
+
+
+class FairBudget:
+    """A rate that many share, each with a part of it: nobody alone can use up what there is for all.
+
+    Args:
+        rate_per_s: For all together; ``burst`` at once.
+        each_per_s: For one; ``each_burst`` at once.
+        capacity: Most sharers remembered. One that was forgotten begins with a full part again, and is still
+            bounded by what there is for all.
+    """
+
+    __slots__ = ("_all", "_capacity", "_each_burst", "_each_per_s", "_part_by_sharer")
+
+    def __init__(
+        self,
+        rate_per_s: float,
+        burst: float,
+        *,
+        each_per_s: float,
+        each_burst: float,
+        now_mono_s: float = 0.0,
+        capacity: int = 1024,
+    ) -> None:
+        self._all = TokenBucket(rate_per_s, burst, now_mono_s)
+        self._each_per_s, self._each_burst = each_per_s, each_burst
+        self._capacity = capacity
+        self._part_by_sharer: OrderedDict[Hashable, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many sharers are remembered."""
+        return len(self._part_by_sharer)
+
+    def take(self, sharer: Hashable, now_mono_s: float, amount: float = 1) -> bool:
+        """Take the amount, all of it or nothing; return whether it was there."""
+        part = self._part_by_sharer.get(sharer)
+        if part is None:
+            while len(self._part_by_sharer) >= self._capacity:
+                self._part_by_sharer.popitem(last=False)
+            part = TokenBucket(self._each_per_s, self._each_burst, now_mono_s)
+            self._part_by_sharer[sharer] = part
+        self._part_by_sharer.move_to_end(sharer)
+        if not part.take(amount, now_mono_s):
+            return False
+        if self._all.take(amount, now_mono_s):
+            return True
+        part.put_back(amount)
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Messages and probes to nodes that are not neighbours: what a ROUTED frame carries, and who passes it on.
+"""Messages and probes to nodes that are not neighbours: the routed envelope, and who passes it on.
 
     0            1         2              3         19          51               83
     +------------+---------+--------------+---------+-----------+----------------+
@@ -8,31 +8,38 @@
     | body (≤ 16 KiB)      | signature, 64 bytes              | ttl u8           |
     +----------------------+----------------------------------+------------------+
 
-kind: 1 message; 2 probe; 3 probe reply, with the probe's id and the body: hops of the probe u8.
+kind: 1 message; 2 probe; 3 probe reply, with the probe's id and the body: hops of the probe u8; these are the
+payload of ROUTED frames. 4 test; 5 trace; 6 trace reply (``trace``): these travel in TEST frames, so that
+test traffic is counted, limited and dropped as such at every hop. A kind in the wrong frame, or of a later
+version, is dropped.
 The signature is the source's over everything before it, under ``qudag-routed/1\\0``; the ttl stands behind it
-because every relay lowers it. Relays do not verify, the destination does: a false source gets no further than
-that, and a reply is believed only when it is signed by the node that was asked and carries the id, which
-nobody off the way can guess. No I/O; time and randomness are arguments.
+because every relay lowers it. Relays do not verify, the destination does, and so does who answers a trace
+that ends: a false source gets no further than that, and a reply is believed only when it is signed by the
+node that was asked and carries the id, which nobody off the way can guess. No I/O; time and randomness are
+arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 
 from qudag_node.overlay.frames import RemoteFault
-from qudag_node.overlay.ratelimit import TokenBucket
+from qudag_node.overlay.ratelimit import FairBudget, TokenBucket
 from qudag_node.overlay.seen import SeenCache
 from qudag_node.overlay.signing import SIGNATURE_BYTES, Signer, Verifier
+from qudag_node.overlay.trace import TraceBody, TraceReason, TraceResult, Traces, encode_trace_body
 
 __all__ = [
     "ID_BYTES",
     "LABEL",
     "MAX_BODY_BYTES",
     "MAX_TTL",
+    "PLAIN_KINDS",
+    "TEST_KINDS",
     "Decision",
     "Deliver",
     "Drop",
@@ -43,6 +50,7 @@ __all__ = [
     "RoutedKind",
     "RoutedMessage",
     "Router",
+    "TraceEnd",
     "decode_routed",
     "sign_routed",
 ]
@@ -60,6 +68,9 @@ _DELIVERED_CAPACITY = 8192
 # An answer costs a verification and a signature, 0.2 ms: at most 4 % of a core, whoever asks.
 _ANSWERS_PER_S = 200.0
 _ANSWERS_BURST = 400.0
+# The same of traces, and of those that one neighbour brings at most a quarter.
+_TRACES_PER_S = 200.0
+_TRACES_BURST = 400.0
 
 
 class RoutedKind(IntEnum):
@@ -71,6 +82,18 @@ class RoutedKind(IntEnum):
     PROBE = 2
     #: The answer.
     PROBE_REPLY = 3
+    #: Take it: it belongs to a network test.
+    TEST = 4
+    #: Answer it, wherever it ends.
+    TRACE = 5
+    #: The answer.
+    TRACE_REPLY = 6
+
+
+#: What ROUTED frames carry.
+PLAIN_KINDS = frozenset({RoutedKind.MESSAGE, RoutedKind.PROBE, RoutedKind.PROBE_REPLY})
+#: What TEST frames carry.
+TEST_KINDS = frozenset(RoutedKind) - PLAIN_KINDS
 
 
 class DropCause(StrEnum):
@@ -92,14 +115,21 @@ class DropCause(StrEnum):
     PROBE_RATE = "routed_probe_rate"
     #: An answer to nothing that was asked, or that came too late.
     UNASKED = "routed_unasked"
+    #: Of a kind that is not known here, or in the wrong frame.
+    KIND = "routed_kind"
+    #: It is a trace that ends here, and this node answers no more of them at present.
+    TRACE_RATE = "routed_trace_rate"
     #: Our own: as many probes as allowed are unanswered.
     PENDING_FULL = "routed_pending_full"
 
 
 class RoutedMessage(NamedTuple):
-    """A routed message as it came in. ``ttl`` is what its relays have left of ``first_ttl``."""
+    """A routed message as it came in. ``ttl`` is what its relays have left of ``first_ttl``.
 
-    kind: RoutedKind
+    ``kind`` is None for one that is not known here.
+    """
+
+    kind: RoutedKind | None
     identity: bytes
     source: bytes
     destination: bytes
@@ -117,7 +147,7 @@ class RoutedMessage(NamedTuple):
 def sign_routed(
     signer: Signer, destination: bytes, body: bytes, *, kind: RoutedKind, identity: bytes, ttl: int
 ) -> bytes:
-    """Return the payload of a ROUTED frame from us, which may pass ``ttl - 1`` relays."""
+    """Return an envelope from us, which may pass ``ttl - 1`` relays."""
     if len(body) > MAX_BODY_BYTES or not 1 <= ttl <= MAX_TTL or len(identity) != ID_BYTES:
         raise ValueError(f"a body of {len(body)} bytes, ttl {ttl}, an id of {len(identity)} bytes")
     prefix = _PREFIX.pack(_VERSION, kind, ttl, identity, signer.public_key, destination)
@@ -126,7 +156,7 @@ def sign_routed(
 
 
 def decode_routed(encoded: bytes) -> RoutedMessage:
-    """Read the payload of a ROUTED frame; the signature is not looked at.
+    """Read an envelope; the signature is not looked at.
 
     Raises:
         RemoteFault: ``routed_malformed`` or ``routed_version``.
@@ -137,15 +167,16 @@ def decode_routed(encoded: bytes) -> RoutedMessage:
     if version != _VERSION:
         raise RemoteFault("routed_version", f"version {version} is not known")
     ttl = encoded[-1]
-    if not (1 <= kind <= len(RoutedKind) and 1 <= ttl <= first_ttl <= MAX_TTL) or source == destination:
-        raise RemoteFault("routed_malformed", f"kind {kind}, ttl {ttl} of {first_ttl}, or sent to its source")
+    if not 1 <= ttl <= first_ttl <= MAX_TTL or source == destination:
+        raise RemoteFault("routed_malformed", f"ttl {ttl} of {first_ttl}, or sent to its source")
     body = encoded[_PREFIX.size : -SIGNATURE_BYTES - 1]
-    return RoutedMessage(RoutedKind(kind), identity, source, destination, body, first_ttl, ttl, encoded)
+    known = RoutedKind(kind) if 1 <= kind <= len(RoutedKind) else None
+    return RoutedMessage(known, identity, source, destination, body, first_ttl, ttl, encoded)
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send this ROUTED payload to that neighbour."""
+    """Send this envelope to that neighbour, in a frame of the type that brings its kind."""
 
     next_hop: bytes
     payload: bytes
@@ -163,6 +194,14 @@ class Drop:
     """The message ends here."""
 
     cause: DropCause
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEnd:
+    """A trace ends here, its source is proved: answer it by ``Router.answer``."""
+
+    message: RoutedMessage
+    reason: TraceReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +228,14 @@ class LostProbe:
     identity: bytes
 
 
-Decision: TypeAlias = Forward | Deliver | Drop | ProbeResult
+Decision: TypeAlias = Forward | Deliver | Drop | ProbeResult | TraceEnd | TraceResult
+
+_TRACE_REASON = {
+    DropCause.TTL: TraceReason.TTL,
+    DropCause.NO_ROUTE: TraceReason.NO_ROUTE,
+    DropCause.NOT_RELAYING: TraceReason.NOT_RELAYING,
+    DropCause.LOOP: TraceReason.LOOP,
+}
 
 
 class _Pending(NamedTuple):
@@ -230,6 +276,10 @@ class Router:
         self._pending: dict[bytes, _Pending] = {}
         self._delivered = SeenCache(_DELIVERED_CAPACITY)
         self._answers = TokenBucket(_ANSWERS_PER_S, _ANSWERS_BURST, 0.0)
+        self._traces = Traces()
+        self._trace_answers = FairBudget(
+            _TRACES_PER_S, _TRACES_BURST, each_per_s=_TRACES_PER_S / 4, each_burst=_TRACES_BURST / 4
+        )
 
     @property
     def pending_count(self) -> int:
@@ -251,8 +301,28 @@ class Router:
             self._pending[identity] = _Pending(destination, now_mono_s, now_mono_s + timeout_s)
         return decision
 
-    def receive(self, encoded: bytes, came_from: bytes, now_mono_s: float) -> Decision:
-        """Judge the payload of a ROUTED frame that a neighbour sent.
+    def test(self, destination: bytes, body: bytes, *, identity: bytes) -> Forward | Drop:
+        """Send a message of a network test; as ``message``."""
+        return self._send(destination, body, RoutedKind.TEST, identity)
+
+    def trace(self, destination: bytes, *, ttl: int, identity: bytes, now_mono_s: float) -> Forward | Drop:
+        """Send a trace that passes at most ``ttl`` links; ``identity`` is 16 bytes that nobody can guess."""
+        if not self._traces.has_room(now_mono_s):
+            return Drop(DropCause.PENDING_FULL)
+        decision = self._send(destination, b"", RoutedKind.TRACE, identity, ttl)
+        if isinstance(decision, Forward):
+            self._traces.sent(identity, destination, ttl, now_mono_s)
+        return decision
+
+    def receive(
+        self,
+        encoded: bytes,
+        came_from: bytes,
+        now_mono_s: float,
+        *,
+        kinds: Container[RoutedKind] = PLAIN_KINDS,
+    ) -> Decision:
+        """Judge an envelope that a neighbour sent in a frame that carries ``kinds``.
 
         A ``Forward`` is somebody else's message on its way, or our answer to a probe.
 
@@ -260,18 +330,33 @@ class Router:
             RemoteFault: ``routed_malformed`` or ``routed_version``.
         """
         message = decode_routed(encoded)
+        if message.kind is None or message.kind not in kinds:
+            return Drop(DropCause.KIND)
         if message.destination == self._signer.public_key:
-            return self._take(message, now_mono_s)
+            return self._take(message, came_from, now_mono_s)
         if not self._relays:
-            return Drop(DropCause.NOT_RELAYING)
+            return self._stop(message, came_from, DropCause.NOT_RELAYING, now_mono_s)
         if message.ttl == 1:
-            return Drop(DropCause.TTL)
+            return self._stop(message, came_from, DropCause.TTL, now_mono_s)
         next_hop = self._next_hop(message.destination)
         if next_hop is None:
-            return Drop(DropCause.NO_ROUTE)
+            return self._stop(message, came_from, DropCause.NO_ROUTE, now_mono_s)
         if next_hop == came_from or message.source == self._signer.public_key:
-            return Drop(DropCause.LOOP)
+            return self._stop(message, came_from, DropCause.LOOP, now_mono_s)
         return Forward(next_hop, encoded[:-1] + bytes((message.ttl - 1,)))
+
+    def lost_hop(self, encoded: bytes, came_from: bytes, now_mono_s: float) -> TraceEnd | Drop:
+        """An envelope was to be passed on to a neighbour whose link has just ended: what becomes of it."""
+        return self._stop(decode_routed(encoded), came_from, DropCause.NO_ROUTE, now_mono_s)
+
+    def answer(
+        self, end: TraceEnd, *, received_unix_ns: int, sent_unix_ns: int, processing_ns: int
+    ) -> Forward | Drop:
+        """Answer a trace that ended here; see ``TraceBody`` for the times."""
+        body = TraceBody(end.reason, end.message.hops, received_unix_ns, sent_unix_ns, processing_ns)
+        return self._send(
+            end.message.source, encode_trace_body(body), RoutedKind.TRACE_REPLY, end.message.identity
+        )
 
     def expire(self, now_mono_s: float) -> list[LostProbe]:
         """Give up the probes whose time is over."""
@@ -284,16 +369,53 @@ class Router:
             del self._pending[probe.identity]
         return lost
 
-    def _send(self, destination: bytes, body: bytes, kind: RoutedKind, identity: bytes) -> Forward | Drop:
+    def _stop(
+        self, message: RoutedMessage, came_from: bytes, cause: DropCause, now_mono_s: float
+    ) -> TraceEnd | Drop:
+        """A message goes no further; who sent a trace is told so."""
+        if message.kind is not RoutedKind.TRACE or message.source == self._signer.public_key:
+            return Drop(cause)
+        return self._end_trace(message, came_from, _TRACE_REASON[cause], now_mono_s)
+
+    def _end_trace(
+        self, message: RoutedMessage, came_from: bytes, reason: TraceReason, now_mono_s: float
+    ) -> TraceEnd | Drop:
+        # The answer goes to whom the envelope names, so that must be who made it; and verifying costs more
+        # than all else, so it is what is rationed.
+        if not self._trace_answers.take(came_from, now_mono_s):
+            return Drop(DropCause.TRACE_RATE)
+        refusal = self._refusal(message, now_mono_s)
+        return TraceEnd(message, reason) if refusal is None else Drop(refusal)
+
+    def _refusal(self, message: RoutedMessage, now_mono_s: float) -> DropCause | None:
+        """Return why a message is not its source's, or not its first copy; None when all is well."""
+        delivery = message.source + message.identity + message.encoded[1:2]
+        if delivery in self._delivered:
+            return DropCause.DUPLICATE
+        encoded = message.encoded
+        signed, signature = encoded[: -SIGNATURE_BYTES - 1], encoded[-SIGNATURE_BYTES - 1 : -1]
+        if not self._verifier.verify(message.source, LABEL, signed, signature):
+            return DropCause.SIGNATURE
+        self._delivered.add(delivery, now_mono_s)
+        return None
+
+    def _send(
+        self, destination: bytes, body: bytes, kind: RoutedKind, identity: bytes, ttl: int | None = None
+    ) -> Forward | Drop:
         if destination == self._signer.public_key:
             raise ValueError("nothing is routed to oneself")
         next_hop = self._next_hop(destination)
         if next_hop is None:
             return Drop(DropCause.NO_ROUTE)
-        payload = sign_routed(self._signer, destination, body, kind=kind, identity=identity, ttl=self._ttl)
+        ttl = self._ttl if ttl is None else ttl
+        payload = sign_routed(self._signer, destination, body, kind=kind, identity=identity, ttl=ttl)
         return Forward(next_hop, payload)
 
-    def _take(self, message: RoutedMessage, now_mono_s: float) -> Decision:
+    def _take(self, message: RoutedMessage, came_from: bytes, now_mono_s: float) -> Decision:
+        if message.kind is RoutedKind.TRACE:
+            return self._end_trace(message, came_from, TraceReason.REACHED, now_mono_s)
+        if message.kind is RoutedKind.TRACE_REPLY:
+            return self._take_trace_reply(message, now_mono_s)
         pending: _Pending | None = None
         if message.kind is RoutedKind.PROBE_REPLY:
             pending = self._pending.get(message.identity)
@@ -301,21 +423,31 @@ class Router:
                 return Drop(DropCause.UNASKED)
         if message.kind is RoutedKind.PROBE and self._answers.available(now_mono_s) < 1:
             return Drop(DropCause.PROBE_RATE)
-        delivery = message.source + message.identity + bytes((message.kind,))
-        if delivery in self._delivered:
-            return Drop(DropCause.DUPLICATE)
-        encoded = message.encoded
-        signed, signature = encoded[: -SIGNATURE_BYTES - 1], encoded[-SIGNATURE_BYTES - 1 : -1]
-        if not self._verifier.verify(message.source, LABEL, signed, signature):
-            return Drop(DropCause.SIGNATURE)
-        self._delivered.add(delivery, now_mono_s)
-        if message.kind is RoutedKind.MESSAGE:
+        refusal = self._refusal(message, now_mono_s)
+        if refusal is not None:
+            return Drop(refusal)
+        if message.kind is RoutedKind.MESSAGE or message.kind is RoutedKind.TEST:
             return Deliver(message)
         if message.kind is RoutedKind.PROBE:
             self._answers.take(1, now_mono_s)
             hops = bytes((message.hops,))
             return self._send(message.source, hops, RoutedKind.PROBE_REPLY, message.identity)
         return self._finish(message, pending, now_mono_s)
+
+    def _take_trace_reply(self, message: RoutedMessage, now_mono_s: float) -> Decision:
+        body = self._traces.body_that_fits(message.identity, message.source, message.body)
+        if body is None:
+            return Drop(DropCause.UNASKED)
+        refusal = self._refusal(message, now_mono_s)
+        if refusal is not None:
+            return Drop(refusal)
+        return TraceResult(
+            identity=message.identity,
+            source=message.source,
+            destination=self._traces.finish(message.identity),
+            body=body,
+            return_hops=message.hops,
+        )
 
     def _finish(self, reply: RoutedMessage, pending: _Pending | None, now_mono_s: float) -> Decision:
         if pending is None:

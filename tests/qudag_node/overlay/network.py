@@ -110,6 +110,8 @@ class SimulatedNode:
                 self.drops.append(str(decision.cause))
             case ProbeResult():
                 self.answered.append(decision)
+            case _:
+                raise AssertionError(f"nothing here traces: {decision}")
 
     def probe(self, destination: str) -> None:
         identity = Random(self.network.now_s).randbytes(16)

@@ -27,9 +27,10 @@ from qudag_node.overlay.frames import (
 from qudag_node.overlay.hello import decode_client_hello, decode_server_hello
 from qudag_node.overlay.linkstate import LinkState, LinkStateConfig
 from qudag_node.overlay.lsdb import DatabaseLimits
-from qudag_node.overlay.routed import Router
+from qudag_node.overlay.routed import TEST_KINDS, Router
 from qudag_node.overlay.seen import SeenCache
 from qudag_node.overlay.signing import Verifier
+from qudag_node.overlay.testframes import subtype_of
 from tests.qudag_node.overlay.keys import NETWORK, signer_of
 from tests.qudag_node.overlay.test_link_protocol import EXAMPLES
 
@@ -71,7 +72,10 @@ class Target:
             FrameType.ROUTED: [lambda payload: router.receive(payload, SENDER, 0.0)],
             FrameType.SEED: [decode_seed],
             FrameType.GOODBYE: [decode_goodbye],
-            FrameType.TEST: [],
+            FrameType.TEST: [
+                subtype_of,
+                lambda payload: router.receive(payload[1:], SENDER, 0.0, kinds=TEST_KINDS),
+            ],
         }
 
     def feed(self, stream: bytes, cut: int) -> None:

@@ -26,7 +26,9 @@ from qudag_node.overlay.frames import (
 from qudag_node.overlay.lsdb import Outcome
 from qudag_node.overlay.queue import DropCause
 from qudag_node.overlay.ratelimit import RefusalCause
-from qudag_node.overlay.routed import RoutedKind
+from qudag_node.overlay.routed import PLAIN_KINDS, TEST_KINDS, RoutedKind
+from qudag_node.overlay.testframes import PortDropCause, Subtype, encode_test
+from qudag_node.overlay.trace import TraceBody, TraceReason, encode_trace_body
 from tests.conftest import REPO
 from tests.qudag_node.overlay.keys import signer_of
 from tests.snapshots import FrameSnapshot
@@ -46,11 +48,14 @@ def test_every_frame_has_a_section_and_a_row() -> None:
 def test_every_field_says_since_when_it_is_there() -> None:
     for name, section in SECTIONS.items():
         rows = [line for line in section.splitlines() if line.startswith("|")]
-        assert rows or name == "TEST", name
-        for row in rows[:1]:
-            assert row.endswith("| since |"), name
-        for row in rows[2:]:
-            assert re.search(r"\| \d+ \|$", row), f"{name}: {row}"
+        assert rows, name
+        heads = [number for number, row in enumerate(rows[1:]) if set(row) <= set("|-")]
+        assert heads[:1] == [0], name
+        for number, row in enumerate(rows):
+            if number in heads:
+                assert row.endswith("| since |"), name
+            elif number - 1 not in heads:
+                assert re.search(r"\| \d+ \|$", row), f"{name}: {row}"
 
 
 @pytest.mark.parametrize("reason", GoodbyeReason, ids=lambda reason: reason.name)
@@ -62,6 +67,19 @@ def test_every_goodbye_reason_is_listed(reason: GoodbyeReason) -> None:
 def test_every_label_is_listed_and_ends_in_a_zero_byte(label: bytes) -> None:
     assert label.endswith(b"\0")
     assert f"`{label[:-1].decode()}\\0`" in TEXT
+
+
+@pytest.mark.parametrize("kind", RoutedKind, ids=lambda kind: kind.name)
+def test_every_kind_of_an_envelope_is_listed_with_its_frame(kind: RoutedKind) -> None:
+    words = kind.name.lower().replace("_", " ")
+    assert (f"| {int(kind)} | {words} |" in SECTIONS["TEST"]) == (kind in TEST_KINDS)
+    assert (f"{int(kind)} {words}" in SECTIONS["ROUTED"]) == (kind in PLAIN_KINDS)
+
+
+@pytest.mark.parametrize("reason", TraceReason, ids=lambda reason: reason.name)
+def test_every_reason_of_a_trace_is_listed(reason: TraceReason) -> None:
+    words = {TraceReason.TTL: "the ttl ended"}.get(reason, reason.name.lower().replace("_", " "))
+    assert f"{int(reason)} {words}" in SECTIONS["TEST"]
 
 
 def test_every_cause_is_listed() -> None:
@@ -78,6 +96,7 @@ def test_every_cause_is_listed() -> None:
         *RefusalCause,
         *ExchangeRefusal,
         *(cause for cause in routed.DropCause if cause is not routed.DropCause.PENDING_FULL),
+        *PortDropCause,
         Refusal.STALE,
     }
     listed = set(re.findall(r"`(\w+)`", TEXT))
@@ -128,7 +147,32 @@ EXAMPLES = {
     ),
     "seed": encode_seed(bytes(range(32))),
     "goodbye": encode_goodbye(Goodbye(GoodbyeReason.FULL, "128 links")),
-    "test": encode_frame(FrameType.TEST, b"opaque"),
+    "test": encode_test(Subtype.DIRECT, b"opaque"),
+    "test-routed": encode_test(
+        Subtype.ENVELOPE,
+        routed.sign_routed(
+            signer_of(1), key(2), b"body", kind=RoutedKind.TEST, identity=bytes(range(16)), ttl=17
+        ),
+    ),
+    "test-trace": encode_test(
+        Subtype.ENVELOPE,
+        routed.sign_routed(
+            signer_of(1), key(2), b"", kind=RoutedKind.TRACE, identity=bytes(range(16)), ttl=1
+        ),
+    ),
+    "test-trace-reply": encode_test(
+        Subtype.ENVELOPE,
+        routed.sign_routed(
+            signer_of(3),
+            key(1),
+            encode_trace_body(
+                TraceBody(TraceReason.TTL, 1, 1_700_000_000_000_000_000, 1_700_000_000_000_200_000, 200_000)
+            ),
+            kind=RoutedKind.TRACE_REPLY,
+            identity=bytes(range(16)),
+            ttl=17,
+        ),
+    ),
 }
 
 

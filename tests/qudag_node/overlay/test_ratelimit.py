@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qudag_node.overlay.frames import FrameType
-from qudag_node.overlay.ratelimit import PeerRateLimiter, RateLimits, RefusalCause, TokenBucket
+from qudag_node.overlay.ratelimit import FairBudget, PeerRateLimiter, RateLimits, RefusalCause, TokenBucket
 
 
 @given(
@@ -71,3 +71,18 @@ def test_limits_must_be_positive() -> None:
         RateLimits(control_per_s=0)
     with pytest.raises(ValueError, match="positive"):
         TokenBucket(0, 1, 0.0)
+
+
+def test_nobody_alone_uses_up_a_shared_budget() -> None:
+    budget = FairBudget(10, 6, each_per_s=1, each_burst=2)
+    assert [budget.take("greedy", 0.0) for _ in range(4)] == [True, True, False, False]
+    assert [budget.take(name, 0.0) for name in "abcde"] == [True, True, True, True, False]
+    # What all together did not get costs nobody its own part.
+    assert [budget.take("e", 0.1), budget.take("greedy", 0.1)] == [True, False]
+    assert budget.take("greedy", 1.0)
+
+
+def test_a_shared_budget_remembers_so_many_and_is_bounded_all_the_same() -> None:
+    budget = FairBudget(1, 100, each_per_s=1, each_burst=1, capacity=8)
+    taken = sum(budget.take(number, 0.0) for number in range(1000))
+    assert (taken, len(budget)) == (100, 8)

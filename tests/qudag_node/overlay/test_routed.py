@@ -10,6 +10,8 @@ from qudag_node.overlay.frames import RemoteFault
 from qudag_node.overlay.routed import (
     MAX_BODY_BYTES,
     MAX_TTL,
+    PLAIN_KINDS,
+    TEST_KINDS,
     Deliver,
     Drop,
     DropCause,
@@ -86,20 +88,33 @@ def malformed(position: int, replacement: bytes) -> bytes:
 @pytest.mark.parametrize(
     "encoded",
     [
-        malformed(1, b"\0"),
-        malformed(1, b"\4"),
         malformed(147, b"\0"),
         malformed(147, b"\6"),
         malformed(19, YOU.public_key),
         malformed(0, b"")[:147],
         malformed(0, b"") + bytes(MAX_BODY_BYTES + 1),
     ],
-    ids=["kind 0", "kind 4", "ttl 0", "ttl above the first", "to its source", "short", "long"],
+    ids=["ttl 0", "ttl above the first", "to its source", "short", "long"],
 )
 def test_a_malformed_message_is_the_senders_fault(encoded: bytes) -> None:
     with pytest.raises(RemoteFault) as caught:
         decode_routed(encoded)
     assert caught.value.cause == "routed_malformed"
+
+
+@pytest.mark.parametrize("kind", [0, 4, 5, 6, 7, 255])
+def test_a_kind_that_is_unknown_or_in_the_wrong_frame_is_dropped(kind: int) -> None:
+    encoded = malformed(1, bytes((kind,)))
+    assert router_of(2).receive(encoded, ME.public_key, 0.0) == Drop(DropCause.KIND)
+    assert router_of(3).receive(encoded, ME.public_key, 0.0) == Drop(DropCause.KIND)
+
+
+@pytest.mark.parametrize("kind", PLAIN_KINDS)
+def test_what_is_no_test_does_not_travel_as_one(kind: RoutedKind) -> None:
+    encoded = sign_routed(ME, YOU.public_key, b"", kind=kind, identity=ID, ttl=5)
+    for number in (2, 3):
+        decision = router_of(number).receive(encoded, ME.public_key, 0.0, kinds=TEST_KINDS)
+        assert decision == Drop(DropCause.KIND)
 
 
 def test_another_version_is_refused_by_name() -> None:
