@@ -10,6 +10,7 @@ from qudag_node.config.settings import (
     OverlayConfig,
     ProcessConfig,
     RpcConfig,
+    TestsConfig,
 )
 from qudag_node.config.template import (
     config_document,
@@ -30,6 +31,7 @@ __all__ = [
     "ProcessConfig",
     "RpcConfig",
     "Setting",
+    "TestsConfig",
     "config_document",
     "config_lines",
     "config_page",

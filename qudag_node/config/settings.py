@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from qudag_node.errors import ConfigError
 from qudag_node.peerid import public_key_of
@@ -27,12 +27,14 @@ __all__ = [
     "OverlayConfig",
     "ProcessConfig",
     "RpcConfig",
+    "TestsConfig",
 ]
 
 T = TypeVar("T")
 
 # An advert has room for 63 bytes of name.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,62}")
+_PORT_RANGE = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 # Text in a HELLO has one byte of length.
 _MAX_ADDRESS_BYTES = 255
 # RFC 1035, section 2.3.4, without the root's dot.
@@ -290,6 +292,61 @@ class RpcConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TestsConfig:
+    """What this node lets others test, and how much of it; and what its own tests may cost."""
+
+    #: pytest looks at the name.
+    __test__: ClassVar[bool] = False
+
+    enabled: bool = _setting(True, "take part in the tests that other nodes make")
+    max_rate_bits_per_s: float = _setting(
+        1e9, "what all tests of others together may send, or have sent here", least=1_000, most=1e12
+    )
+    max_packets_per_s: float = _setting(
+        10_000.0, "packets and messages of all tests of others together, bulk apart", least=1, most=1e7
+    )
+    max_duration_s: float = _seconds(
+        60.0, "how long a test of another node may load this one; pings at 200/s last up to 60 times that"
+    )
+    max_sessions: int = _setting(8, "tests of others at once", least=1, most=1_024)
+    max_heavy_sessions: int = _setting(1, "those of them that load the network", least=0, most=64)
+    max_sessions_per_peer: int = _setting(4, "tests of one peer at once", least=1, most=1_024)
+    max_running: int = _setting(
+        8, "this node's own tests at once; those that disturb each other take turns", least=1, most=256
+    )
+    max_queued: int = _setting(64, "this node's own tests that wait for their turn", least=0, most=4_096)
+    port_range: str = _setting(
+        "0", "UDP and TCP ports for tests, FIRST-LAST, for instance 40000-40100; 0: any that is free"
+    )
+    stamp: str | None = _setting(
+        None, "HOST:PORT of a STAMP reflector for everybody, without authentication (RFC 8762); unset: none"
+    )
+    background_bytes_per_s: float = _setting(
+        1_000.0, "what probes that nobody has asked for may take", least=0, most=1e9
+    )
+    keep_results: int = _setting(1_000, "results kept", least=1, most=1_000_000)
+    keep_days: float = _setting(90.0, "days a result is kept", least=0.01, most=36_500)
+    dscp: int = _setting(8, "DSCP of test packets; 8 is CS1, lower effort (RFC 3662)", least=0, most=63)
+
+    def __post_init__(self) -> None:
+        if self.stamp is not None:
+            _host_and_port("tests.stamp", self.stamp)
+        _check_ranges("tests", self)
+        if self.ports is not None and not 1 <= self.ports.start <= self.ports.stop - 1 <= 65_535:
+            raise ConfigError("tests.port_range", f"{self.port_range!r} is not FIRST-LAST within 1 to 65535")
+
+    @property
+    def ports(self) -> range | None:
+        """The ports for tests; None for any that is free."""
+        if self.port_range == "0":
+            return None
+        if not _PORT_RANGE.fullmatch(self.port_range):
+            raise ConfigError("tests.port_range", f"{self.port_range!r} is neither 0 nor FIRST-LAST")
+        first, _, last = self.port_range.partition("-")
+        return range(int(first), int(last or first) + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """How much is logged, and where to."""
 
@@ -328,5 +385,6 @@ class NodeConfig:
     metrics: MetricsConfig = MetricsConfig()
     history: HistoryConfig = HistoryConfig()
     rpc: RpcConfig = RpcConfig()
+    tests: TestsConfig = TestsConfig()
     log: LogConfig = LogConfig()
     lab: LabConfig = LabConfig()

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from qudag_node.config import NodeConfig, OverlayConfig, config_page, config_template, load_config, settings
+from qudag_node.config import (
+    NodeConfig,
+    OverlayConfig,
+    TestsConfig,
+    config_page,
+    config_template,
+    load_config,
+    settings,
+)
 from qudag_node.errors import ConfigError
 from qudag_node.overlay.endpoints import parse_endpoint, parse_peer
 from qudag_node.overlay.hello import LocalEnd
@@ -121,6 +129,13 @@ def test_a_file_that_was_not_asked_for_may_be_missing(tmp_path: Path) -> None:
         pytest.param('[overlay]\nadvertise = ["a b:1"]', ["characters that no host has"], id="odd host"),
         pytest.param(f'[overlay]\nlisten = ["h:{"9" * 5000}"]', ["from 0 to 65535"], id="port of 5000"),
         pytest.param('[overlay]\npeers = ["x@h:1"]', ["overlay.peers: "], id="PeerId"),
+        pytest.param('[tests]\nstamp = "862"', ["tests.stamp: '862' is not HOST:PORT"], id="stamp"),
+        pytest.param('[tests]\nport_range = "all"', ["tests.port_range: 'all' is neither 0 nor"], id="ports"),
+        pytest.param(
+            '[tests]\nport_range = "50-40"', ["'50-40' is not FIRST-LAST within 1"], id="ports back"
+        ),
+        pytest.param('[tests]\nport_range = "1-65536"', ["'1-65536' is not FIRST-LAST"], id="ports beyond"),
+        pytest.param('[tests]\nport_range = "0-9"', ["'0-9' is not FIRST-LAST"], id="ports from 0"),
         pytest.param('[node]\nname = "a b"', ["node.name: 'a b' is not"], id="name"),
         pytest.param(f'[node]\nname = "{"n" * 64}"', ["node.name: 'nnn"], id="long name"),
         pytest.param("[overlay\n", ["is not TOML", "line 1"], id="broken"),
@@ -229,3 +244,9 @@ def test_ten_thousand_links_can_be_asked_for() -> None:
 def test_values_that_contradict_each_other_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         OverlayConfig(**values)  # type: ignore[arg-type]  # a table of keywords
+
+
+def test_a_range_of_ports_is_read_whole() -> None:
+    assert TestsConfig().ports is None
+    assert TestsConfig(port_range="40000-40100").ports == range(40000, 40101)
+    assert TestsConfig(port_range="65535").ports == range(65535, 65536)

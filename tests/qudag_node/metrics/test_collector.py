@@ -394,3 +394,34 @@ def test_a_collector_without_a_test_type_has_no_test_traffic() -> None:
     collector.record_message_sent(collector.nobody, "data", 1)
     assert collector.test_traffic().sent == 0
     assert collector.totals().types == ("data",)
+
+
+def test_traffic_beside_the_links_adds_to_the_test_traffic() -> None:
+    collector, (peer, *_) = collector_of_three()
+    collector.record_message_sent(peer, "test", 100)
+    collector.record_test_traffic(sent_messages=5, received_messages=4, sent_bytes=6000, received_bytes=4800)
+    collector.record_test_traffic(sent_messages=1, received_messages=0, sent_bytes=2**40, received_bytes=0)
+    traffic = collector.test_traffic()
+    assert (traffic.sent, traffic.received) == (7, 4)
+    assert (traffic.sent_bytes, traffic.received_bytes) == (6100 + 2**40, 4800)
+    assert collector.totals().sent.sum() == 0
+    with pytest.raises(ValueError, match="negative"):
+        collector.record_test_traffic(sent_messages=0, received_messages=-1, sent_bytes=0, received_bytes=0)
+    without_types = MetricsCollector(message_types=("data",))
+    without_types.record_test_traffic(sent_messages=1, received_messages=2, sent_bytes=3, received_bytes=4)
+    assert without_types.test_traffic().received_bytes == 4
+    off = MetricsCollector(message_types=TYPES, recording=False)
+    off.record_test_traffic(sent_messages=1, received_messages=2, sent_bytes=3, received_bytes=4)
+    assert off.test_traffic().sent == 0
+
+
+def test_drops_of_tests_are_told_by_cause_and_nowhere_else() -> None:
+    collector, (peer, *_) = collector_of_three()
+    collector.record_message_received(peer, "test", 10)
+    collector.record_message_dropped(peer, "test", "in", "rate_limit_messages")
+    collector.record_message_dropped(peer, "test", "out", "queue_full_bytes", 3)
+    collector.record_message_failed(peer, "test", "routed_malformed")
+    collector.record_message_dropped(peer, "data", "out", "queue_full_bytes")
+    assert collector.test_drops() == {"rate_limit_messages": 1, "queue_full_bytes": 3, "routed_malformed": 1}
+    assert collector.totals().dropped_by_cause == {"queue_full_bytes": 1}
+    assert collector.totals().failed_by_cause == {}
