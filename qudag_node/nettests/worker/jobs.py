@@ -17,7 +17,9 @@ __all__ = ["JOBS", "Job", "JobError", "load_job"]
 Job = Callable[[dict[str, Any], Channel], dict[str, Any]]
 
 #: Name of the job to ``module:function``; the module is imported by the worker alone.
-JOBS: Mapping[str, str] = {}
+JOBS: Mapping[str, str] = {
+    "ip.trace": "qudag_node.nettests.iptrace:run",
+}
 
 
 class JobError(NodeError):
