@@ -1,4 +1,5 @@
-"""The HMAC of STAMP: HMAC-SHA-256 cut to its first 128 bits. Source: RFC 8762 section 4.4, RFC 8972 section 4.8.
+"""The HMAC of STAMP: HMAC-SHA-256 cut to its first 128 bits. Source: RFC 8762 section 4.4, RFC 8972 section
+4.8.
 
 One covers the base packet's first 96 octets, whatever they hold. Another, in the last of the extensions,
 covers the packet's sequence number and the extensions before it.
@@ -15,7 +16,7 @@ COVERED_BYTES = 96
 DIGEST_BYTES = 16
 
 
-def digest(key: bytes, covered: bytes | memoryview) -> bytes:
+def digest(key: bytes, covered: bytes | bytearray) -> bytes:
     """Return the 16 octets. 2 µs."""
     return hmac.digest(key, covered, "sha256")[:DIGEST_BYTES]
 

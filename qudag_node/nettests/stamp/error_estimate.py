@@ -5,8 +5,8 @@
     | S | Z |   scale    |  multiplier  |      error = multiplier * 2^-32 * 2^scale seconds
     +---+---+------------+--------------+
 
-S: the clock is synchronised to UTC by an outside source. Z: the times are in PTP's format. A multiplier of 0 is
-forbidden, and a packet that has it is to be discarded. Source: RFC 4656 section 4.1.2, RFC 8186 section 2.
+S: the clock is synchronised to UTC by an outside source. Z: the times are in PTP's format. A multiplier of 0
+is forbidden, and a packet that has it is to be discarded. Source: RFC 4656 section 4.1.2, RFC 8186 section 2.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class ErrorEstimate(NamedTuple):
 
 def encode_error(estimate: ErrorEstimate) -> int:
     """Return the 16 bits; the error is rounded up, to the largest that can be written at most."""
-    units = max(estimate.error_s, 0.0) * 2.0**32
+    units = min(max(estimate.error_s, 0.0) * 2.0**32, _MAX_MULTIPLIER * 2.0**_MAX_SCALE)
     scale = 0
-    while units > _MAX_MULTIPLIER * 2.0**scale and scale < _MAX_SCALE:
+    while units > _MAX_MULTIPLIER * 2.0**scale:
         scale += 1
-    multiplier = min(max(-int(-units // 2.0**scale), 1), _MAX_MULTIPLIER)
+    multiplier = max(-int(-units // 2.0**scale), 1)
     flags = estimate.is_synchronised * _SYNCHRONISED | (estimate.time_format is TimeFormat.PTP) * _PTP
     return flags | scale << 8 | multiplier
 

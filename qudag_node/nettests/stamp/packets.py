@@ -1,4 +1,5 @@
-"""The four base packets of STAMP, big-endian. Source: RFC 8762 sections 4.2 and 4.3, RFC 8972 section 3 (SSID).
+"""The four base packets of STAMP, big-endian. Source: RFC 8762 sections 4.2 and 4.3, RFC 8972 section 3
+(SSID).
 
                                 unauthenticated        authenticated
                               request    reply       request    reply
@@ -14,8 +15,9 @@
     HMAC, 16 octets                                     96        96
     length                       44        44          112       112
 
-All else is zero and not looked at. What follows the base packet is extensions (``tlvs``) or padding. TWAMP-Light
-ends its requests after octet 14 and its replies after octet 41, at the same places: those are read as well.
+All else is zero and not looked at. What follows the base packet is extensions (``tlvs``) or padding.
+TWAMP-Light ends its requests after octet 14 and its replies after octet 41, at the same places: those are
+read as well.
 """
 
 from __future__ import annotations
@@ -110,4 +112,4 @@ def parse_reply(data: bytes, *, authenticated: bool) -> Reply | None:
     if len(data) < SHORTEST_REPLY_BYTES:
         return None
     *fields, sender_error_estimate, _, sender_ttl = _SHORT_REPLY.unpack_from(data)
-    return Reply(*fields, sender_error_estimate, sender_ttl)
+    return Reply._make((*fields, sender_error_estimate, sender_ttl))

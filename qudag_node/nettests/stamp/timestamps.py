@@ -29,7 +29,7 @@ class TimeFormat(Enum):
 
 
 def encode_time(unix_ns: int, time_format: TimeFormat) -> int:
-    """Return the 64 bits for a time. NTP's fraction is cut off, which loses nothing: it is finer than a ns."""
+    """Return the 64 bits for a time. The fraction is cut off, at less than a nanosecond."""
     seconds, nanoseconds = divmod(unix_ns, _SECOND_NS)
     if time_format is TimeFormat.NTP:
         return (seconds + _NTP_EPOCH_S) % _ERA_S << 32 | (nanoseconds << 32) // _SECOND_NS

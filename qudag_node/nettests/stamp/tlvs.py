@@ -4,12 +4,12 @@
     | flags u8  | type u8  | length u16   | value     |
     +-----------+----------+--------------+- - - - - -+
 
-Flags: U (0x80) not understood, M (0x40) malformed, I (0x20) integrity broken. A sender sets U, a reflector that
-understands the type clears it. Types that we know:
+Flags: U (0x80) not understood, M (0x40) malformed, I (0x20) integrity broken. A sender sets U, a reflector
+that understands the type clears it. Types that we know:
 
     1  extra padding
-    7  follow-up telemetry, 16 octets: u32 the reflector's sequence number of an earlier reply, u64 when that was
-       truly transmitted, u8 by which method (2: software), 3 zero octets. The sender leaves all of them zero.
+    7  follow-up telemetry, 16 octets: u32 the reflector's sequence number of an earlier reply, u64 when that
+       was truly transmitted, u8 by which method (2: software), 3 zero octets. The sender leaves them zero.
     8  HMAC, 16 octets, the last: over the packet's sequence number and the extensions before it
 """
 
@@ -87,7 +87,7 @@ class FollowUp(NamedTuple):
 
 
 def walk(packet: bytes | bytearray, base_bytes: int) -> Iterator[Tlv]:
-    """Yield the extensions of a packet; one whose length leads beyond the end is the last, and has no end (-1)."""
+    """Yield the extensions of a packet; one that leads beyond its end is the last, and has no end (-1)."""
     start = base_bytes
     while start < len(packet):
         if start + _HEADER.size > len(packet):
@@ -123,7 +123,7 @@ def sign_extensions(packet: bytearray, base_bytes: int, key: bytes) -> None:
 
 
 def are_intact(packet: bytes | bytearray, base_bytes: int, key: bytes) -> bool:
-    """Whether a packet without extensions, or with a last one that is the HMAC of the others, is what was sent."""
+    """Whether a packet has no extensions, or ends with one that is the HMAC of the others."""
     if len(packet) == base_bytes:
         return True
     if len(packet) < base_bytes + _HMAC_BYTES:
@@ -133,7 +133,7 @@ def are_intact(packet: bytes | bytearray, base_bytes: int, key: bytes) -> bool:
     if (kind, length) != (TlvType.HMAC, DIGEST_BYTES):
         return False
     covered = packet[:_SEQUENCE_BYTES] + packet[base_bytes:last]
-    return hmac.compare_digest(digest(key, bytes(covered)), bytes(packet[-DIGEST_BYTES:]))
+    return hmac.compare_digest(digest(key, covered), bytes(packet[-DIGEST_BYTES:]))
 
 
 def answer_extensions(reply: bytearray, base_bytes: int, follow_up: FollowUp, key: bytes | None) -> None:
