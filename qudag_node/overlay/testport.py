@@ -18,11 +18,12 @@ from functools import lru_cache
 from typing import ClassVar
 
 from qudag_node.config import OverlayConfig
-from qudag_node.errors import AmbiguousError, NotFoundError, PeerUnreachableError
+from qudag_node.errors import AmbiguousError, ConfigError, NotFoundError, PeerUnreachableError
 from qudag_node.metrics import MetricsCollector
+from qudag_node.metrics.statistics import TestTraffic
 from qudag_node.overlay.bans import Bans
 from qudag_node.overlay.clock import Clock
-from qudag_node.overlay.endpoints import Endpoint
+from qudag_node.overlay.endpoints import Endpoint, parse_endpoint
 from qudag_node.overlay.examine import ExamineStep, examine
 from qudag_node.overlay.frames import FrameType
 from qudag_node.overlay.handlers import Handlers
@@ -65,6 +66,8 @@ class LinkFacts:
 
     Attributes:
         role: Client where this node dialled.
+        listen_port: Where the peer accepts links, at its end's address: the port that this node dialled, or
+            that the peer announced when it dialled; 0 when it announced none.
         keys: None until both ends have sent their half, which is the first thing they do.
         srtt_s: The smoothed round-trip time of the link's pings, None before the first.
         clock_offset: How far the peer's wall clock is ahead of ours.
@@ -74,6 +77,7 @@ class LinkFacts:
     role: Role
     local: tuple[str, int]
     remote: tuple[str, int]
+    listen_port: int
     keys: LinkKeys | None
     srtt_s: float | None
     clock_offset: ClockOffset | None
@@ -262,6 +266,10 @@ class TestPort:
         """Return how many test messages this node has dropped since it started, by cause."""
         return self._collector.test_drops()
 
+    def traffic(self) -> TestTraffic:
+        """Return what this node has exchanged for tests since it started, its own and others'."""
+        return self._collector.test_traffic()
+
     # Messages
 
     def send(self, peer: PeerId, body: bytes, *, way: Way | None = None) -> Way:
@@ -303,9 +311,18 @@ class TestPort:
         decision = self._router.trace(public_key_of(peer), ttl=ttl, identity=identity, now_mono_s=now_mono_s)
         self._send_envelope(peer, decision, now_mono_s)
 
-    async def examine(self, host: str, port: int, *, expected: PeerId | None = None) -> list[ExamineStep]:
+    async def examine(
+        self, host: str, port: int, *, expected: PeerId | None = None, timeout_s: float = 5.0
+    ) -> list[ExamineStep]:
         """Dial an address as a link would be dialled, step by step, and hang up; see ``examine``."""
-        return await examine(host, port, network=self._node.network, expected=expected, clock=self._clock)
+        return await examine(
+            host,
+            port,
+            network=self._node.network,
+            expected=expected,
+            clock=self._clock,
+            timeout_s=timeout_s,
+        )
 
     # Inside
 
@@ -359,11 +376,21 @@ def _facts_of(link: Link) -> LinkFacts:
         role=link.role,
         local=(local[0], local[1]),
         remote=link.remote,
+        listen_port=_listen_port(link),
         keys=link.keys,
         srtt_s=link.pings.srtt_s,
         clock_offset=link.pings.clock_offset,
         socket=sock,
     )
+
+
+def _listen_port(link: Link) -> int:
+    if link.role is Role.CLIENT:
+        return link.remote[1]
+    try:
+        return parse_endpoint("" if link.terms is None else link.terms.listen).port
+    except ConfigError:
+        return 0  # it does not listen, or not anywhere one could dial
 
 
 def _dialable(endpoints: list[Endpoint]) -> str:
