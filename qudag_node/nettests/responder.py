@@ -79,7 +79,6 @@ class _Open:
     """A session that is open, or is being opened (``session`` None)."""
 
     grant: Grant
-    way: Way
     session: ResponderSession | None = None
     reached_mono_s: float = 0.0
     is_ending: bool = False
@@ -216,7 +215,8 @@ class Responder:
             packets_per_s=read.number("packets_per_s", 0.0),
             now_mono_s=now_mono_s,
         )
-        opened = self._open[key] = _Open(grant, asker.way, reached_mono_s=now_mono_s)
+        opened = self._open[key] = _Open(grant, reached_mono_s=now_mono_s)
+        described: dict[str, Any] = {}
         try:
             session = await opener(asker, params, grant)
             if self._open.get(key) is opened:
