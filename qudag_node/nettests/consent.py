@@ -22,7 +22,7 @@ __all__ = ["BULK_KINDS", "HEAVY_KINDS", "KINDS", "LIGHT_KINDS", "Caps", "Consent
 #: What loads the network.
 HEAVY_KINDS: Final = frozenset({"tcp", "udp", "stress"})
 #: What does not.
-LIGHT_KINDS: Final = frozenset({"stamp"})
+LIGHT_KINDS: Final = frozenset({"stamp", "echo"})
 KINDS: Final = HEAVY_KINDS | LIGHT_KINDS
 #: What is bounded by its rate alone.
 BULK_KINDS: Final = frozenset({"tcp", "udp"})

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -79,6 +80,7 @@ class _Open:
     """A session that is open, or is being opened (``session`` None)."""
 
     grant: Grant
+    expecting: AbstractContextManager[None]
     session: ResponderSession | None = None
     reached_mono_s: float = 0.0
     is_ending: bool = False
@@ -215,7 +217,8 @@ class Responder:
             packets_per_s=read.number("packets_per_s", 0.0),
             now_mono_s=now_mono_s,
         )
-        opened = self._open[key] = _Open(grant, reached_mono_s=now_mono_s)
+        opened = self._open[key] = _Open(grant, self._expecting(grant), reached_mono_s=now_mono_s)
+        opened.expecting.__enter__()
         described: dict[str, Any] = {}
         try:
             session = await opener(asker, params, grant)
@@ -293,7 +296,14 @@ class Responder:
     def _forget(self, key: tuple[PeerId, bytes], opened: _Open) -> None:
         if self._open.get(key) is opened:
             del self._open[key]
+            opened.expecting.__exit__(None, None, None)
         self._consent.end(opened.grant, self._clock.monotonic())
+
+    def _expecting(self, grant: Grant) -> AbstractContextManager[None]:
+        """Return what lets the session's messages in, where they are messages."""
+        if grant.kind in LINK_KINDS:
+            return nullcontext()
+        return self._port.expecting(grant.peer, grant.packets_per_s)
 
 
 async def _abort(session: ResponderSession) -> None:

@@ -27,6 +27,7 @@ from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 
+from qudag_node.overlay.allowance import Allowance
 from qudag_node.overlay.frames import RemoteFault
 from qudag_node.overlay.ratelimit import FairBudget, TokenBucket
 from qudag_node.overlay.seen import SeenCache
@@ -117,6 +118,8 @@ class DropCause(StrEnum):
     UNASKED = "routed_unasked"
     #: Of a kind that is not known here, or in the wrong frame.
     KIND = "routed_kind"
+    #: It is a test message that was not agreed on, and this node takes no more of them at present.
+    TEST_RATE = "routed_test_rate"
     #: It is a trace that ends here, and this node answers no more of them at present.
     TRACE_RATE = "routed_trace_rate"
     #: Our own: as many probes as allowed are unanswered.
@@ -252,6 +255,9 @@ class Router:
         relays: Pass on what is for others.
         max_relays: Relays that what we send may pass.
         max_pending: Most probes unanswered at one time.
+
+    Attributes:
+        allowance: How many test messages are taken from whom.
     """
 
     def __init__(
@@ -276,6 +282,7 @@ class Router:
         self._pending: dict[bytes, _Pending] = {}
         self._delivered = SeenCache(_DELIVERED_CAPACITY)
         self._answers = TokenBucket(_ANSWERS_PER_S, _ANSWERS_BURST, 0.0)
+        self.allowance = Allowance()
         self._traces = Traces()
         self._trace_answers = FairBudget(
             _TRACES_PER_S, _TRACES_BURST, each_per_s=_TRACES_PER_S / 4, each_burst=_TRACES_BURST / 4
@@ -416,6 +423,8 @@ class Router:
             return self._end_trace(message, came_from, TraceReason.REACHED, now_mono_s)
         if message.kind is RoutedKind.TRACE_REPLY:
             return self._take_trace_reply(message, now_mono_s)
+        if message.kind is RoutedKind.TEST and not self.allowance.take(message.source, came_from, now_mono_s):
+            return Drop(DropCause.TEST_RATE)
         pending: _Pending | None = None
         if message.kind is RoutedKind.PROBE_REPLY:
             pending = self._pending.get(message.identity)

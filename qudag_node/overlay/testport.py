@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -310,6 +311,23 @@ class TestPort:
         now_mono_s = self._clock.monotonic()
         decision = self._router.trace(public_key_of(peer), ttl=ttl, identity=identity, now_mono_s=now_mono_s)
         self._send_envelope(peer, decision, now_mono_s)
+
+    @contextmanager
+    def expecting(self, peer: PeerId, messages_per_s: float) -> Generator[None]:
+        """Take so many messages a second from a peer, through relays, while the context is entered.
+
+        Without it a node takes 100 a second of what each neighbour brings: enough to agree on a test. Over
+        a link the limits of the link hold, as for all its messages.
+
+        Raises:
+            ValueError: The rate is not positive.
+        """
+        key, allowance = public_key_of(peer), self._router.allowance
+        expected = allowance.expect(key, messages_per_s, self._clock.monotonic())
+        try:
+            yield
+        finally:
+            allowance.forget(key, expected)
 
     async def examine(
         self, host: str, port: int, *, expected: PeerId | None = None, timeout_s: float = 5.0

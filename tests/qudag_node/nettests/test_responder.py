@@ -367,3 +367,20 @@ async def test_a_host_is_dialled_back_seldom_whoever_asks() -> None:
                 await c.control.ask(b.id, "dialback", {}, timeout_s=20.0)
             clock.ahead_s = 10.0
             assert (await c.control.ask(b.id, "dialback", {}, timeout_s=20.0))["reachable"]
+
+
+async def test_the_messages_of_a_session_are_let_in_while_it_is_open() -> None:
+    roomy: dict[str, Any] = {"send_queue_messages": 4096, "receive_queue_messages": 4096}
+    async with responding("abc", **roomy) as ([a, _, c], _):
+        got: list[bytes] = []
+        c.control.on_body(99, lambda message: got.append(message.body))
+        await a.control.ask(c.id, "session.open", asked("stress", packets_per_s=2000.0))
+        for number in range(1500):
+            a.port.send(c.id, b"\x63" + number.to_bytes(2))
+        await until(lambda: len(got) == 1500)
+        await a.control.ask(c.id, "session.end", {"session": bytes(16)})
+        # All of these would have to take 11 s to be let in.
+        for number in range(1500):
+            a.port.send(c.id, b"\x63" + number.to_bytes(2))
+        await until(lambda: len(got) + c.drops.get("routed_test_rate", 0) == 3000)
+        assert c.drops["routed_test_rate"] > 0

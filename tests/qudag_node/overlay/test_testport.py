@@ -26,6 +26,14 @@ def named(names: str) -> list[Node]:
     return [Node(name, ping_interval_s=0.05) for name in names]
 
 
+def roomy(names: str) -> list[Node]:
+    """Nodes whose queues hold what a test sends at once."""
+    return [
+        Node(name, ping_interval_s=0.05, send_queue_messages=4096, receive_queue_messages=4096)
+        for name in names
+    ]
+
+
 def knows(node: Node, *others: Node) -> bool:
     """Whether a node has a way to each of the others, and its peer table their names."""
     return all(
@@ -294,3 +302,29 @@ async def test_a_flood_of_test_messages_is_dropped_by_the_links_limit() -> None:
             a.overlay.tests.send(b.identity.peer_id, bytes([number]))
         await until(lambda: len(got) + b.overlay.tests.drop_counts().get("rate_limit_messages", 0) == 100)
         assert len(got) < 50
+
+
+async def test_a_flood_through_relays_is_not_even_verified() -> None:
+    # It would have to take 11 s to be let in whole.
+    a, b, c = nodes = roomy("abc")
+    got = messages_of(c)
+    async with running(*nodes):
+        await linked(*line_of(nodes))
+        await until(lambda: knows(a, b, c) and knows(c, a))
+        for number in range(1500):
+            a.overlay.tests.send(c.identity.peer_id, number.to_bytes(2))
+        await until(lambda: len(got) + c.overlay.tests.drop_counts().get("routed_test_rate", 0) == 1500)
+        assert 400 <= len(got) < 1500
+
+
+async def test_what_was_agreed_comes_through_relays() -> None:
+    a, b, c = nodes = roomy("abc")
+    got = messages_of(c)
+    async with running(*nodes):
+        await linked(*line_of(nodes))
+        await until(lambda: knows(a, b, c) and knows(c, a))
+        with c.overlay.tests.expecting(a.identity.peer_id, 2000.0):
+            for number in range(1500):
+                a.overlay.tests.send(c.identity.peer_id, number.to_bytes(2))
+            await until(lambda: len(got) == 1500)
+        assert c.overlay.tests.drop_counts() == {}
