@@ -147,10 +147,7 @@ class Control:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         tasks, self._tasks = self._tasks, None
         for answer in self._waiting.values():
@@ -159,7 +156,8 @@ class Control:
         for task in self._handling:
             task.cancel()
         if tasks is not None:
-            await tasks.__aexit__(kind, error, traceback)
+            # Not told of an error of the body, which is to come out as it is, not in a group.
+            await tasks.__aexit__(None, None, None)
 
     async def ask(
         self, peer: PeerId, method: str, params: dict[str, object], *, timeout_s: float = 5.0
@@ -197,6 +195,11 @@ class Control:
         if method in self._handler_by_method:
             raise ValueError(f"{method} is served already")
         self._handler_by_method[method] = handler
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What this node answers."""
+        return tuple(self._handler_by_method)
 
     def on_body(self, opcode: int, take: Take) -> None:
         """Hand every body of an opcode to ``take``, which neither blocks nor raises.

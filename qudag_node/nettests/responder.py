@@ -131,17 +131,15 @@ class Responder:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         tasks, self._tasks = self._tasks, None
         if self._sweeping is not None:
             self._sweeping.cancel()
         await asyncio.gather(*(self._drop(key, "this node is stopping") for key in tuple(self._open)))
         if tasks is not None:
-            await tasks.__aexit__(kind, error, traceback)
+            # Not told of an error of the body, which is to come out as it is, not in a group.
+            await tasks.__aexit__(None, None, None)
 
     def add_kind(self, kind: str, opener: Opener) -> None:
         """Let sessions of a kind be opened."""

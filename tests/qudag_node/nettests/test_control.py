@@ -276,3 +276,11 @@ def test_a_request_is_what_the_drawing_says() -> None:
     body = encode_request(Request(bytes(range(8)), "caps", {"a": 1}))
     assert body[:9] == b"\1" + bytes(range(8))
     assert msgpack.unpackb(body[9:]) == ["caps", {"a": 1}]
+
+
+async def test_what_fails_around_it_fails_as_it_is() -> None:
+    a = Node("a")
+    async with running(a):
+        with pytest.raises(NotFoundError, match="by itself"):
+            async with Tested(a).control:
+                raise NotFoundError("by itself")
