@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -88,7 +88,8 @@ class Hop:
         loss_ratio: Of this hop's own probes; None when none was sent.
         added_s: By how much the median delay of the way rises here; None where nothing answered.
         way_loss_ratio: What the way up to here loses, as far as it is known from here and beyond.
-        reason: The reason most answers gave.
+        reason: The reason most answers gave; of one that refuses, why.
+        refusals: In how many rounds it said why it passes nothing on.
         return_hops: Links on the way back, of most answers.
     """
 
@@ -102,6 +103,7 @@ class Hop:
     added_s: float | None
     way_loss_ratio: float | None
     reason: str | None
+    refusals: Mapping[str, int]
     return_hops: int | None
     verdict: HopVerdict
 
@@ -158,6 +160,8 @@ class _Row:
     sent: int = 0
     sources: Counter[str] = field(default_factory=Counter[str])
     reasons: Counter[str] = field(default_factory=Counter[str])
+    #: What it said when it did not pass probes on, that were for hops beyond it or for itself.
+    refusals: Counter[str] = field(default_factory=Counter[str])
     return_hops: Counter[int] = field(default_factory=Counter[int])
     rtts_s: list[float] = field(default_factory=list[float])
 
@@ -225,22 +229,33 @@ class HopTable:
         closing = self._open.pop(number, None)
         if closing is None:
             return
-        reached = [answer.hops for answer in closing.answer_by_ttl.values() if answer.reason == REACHED]
-        end = min(reached, default=None)
-        stopped = self._stopped_at(closing)
-        for ttl in closing.sent:
-            # Beyond the destination, or where all is refused, there is no hop to speak of.
-            if (end is None or ttl <= end) and (stopped is None or ttl <= stopped):
-                self._fold(ttl, closing.answer_by_ttl.get(ttl))
+        answers = closing.answer_by_ttl.values()
+        end = min((answer.hops for answer in answers if answer.reason == REACHED), default=None)
+        refusal = min(
+            (answer for answer in answers if answer.reason not in {REACHED, TTL}),
+            key=lambda answer: answer.hops,
+            default=None,
+        )
+        for ttl in sorted(closing.sent):
+            answer = closing.answer_by_ttl.get(ttl)
+            # Beyond the destination there is no hop to speak of; what a hop before refuses is lost.
+            if end is None or ttl <= end:
+                self._fold(ttl, answer if answer is not None and answer.hops == ttl else None)
+        stopped = None if refusal is None else refusal.hops
+        if refusal is not None:
+            row = self._rows.setdefault(refusal.hops, _Row())
+            row.refusals[refusal.reason] += 1
         self._is_reached |= end is not None
-        self._adapt(closing, end)
+        if stopped is None:
+            self._adapt(closing, end)
         self._follow(closing, end or stopped)
 
     def report(self) -> PathReport:
         """Return what all closed rounds say."""
         last = max((ttl for ttl, row in self._rows.items() if row.rtts_s), default=0)
         # Of what is beyond the last answer one row says all there is to say.
-        ttls = [ttl for ttl in sorted(self._rows) if ttl <= last + (not self._is_reached)]
+        is_open = not self._is_reached and not (last and self._rows[last].refusals)
+        ttls = [ttl for ttl in sorted(self._rows) if ttl <= last + is_open]
         return PathReport(
             hops=tuple(_judge(ttls, [self._rows[ttl] for ttl in ttls], is_reached=self._is_reached)),
             is_reached=self._is_reached,
@@ -257,13 +272,6 @@ class HopTable:
             row.rtts_s.append(answer.rtt_s)
             if answer.return_hops is not None:
                 row.return_hops[answer.return_hops] += 1
-
-    def _stopped_at(self, closing: _Round) -> int | None:
-        """Return the hop that said it passes nothing on, if one did."""
-        refused = [
-            answer.hops for answer in closing.answer_by_ttl.values() if answer.reason not in {REACHED, TTL}
-        ]
-        return min(refused, default=None)
 
     def _adapt(self, closing: _Round, end: int | None) -> None:
         """Probe as far as the destination, and one further each round while it is not found."""
@@ -333,7 +341,8 @@ def _judge(ttls: Sequence[int], rows: Sequence[_Row], *, is_reached: bool) -> li
                 loss_ratio=row.lost / row.sent if row.sent else None,
                 added_s=added_s[at],
                 way_loss_ratio=way_loss[at],
-                reason=_first(row.reasons),
+                reason=_first(row.refusals if verdict is HopVerdict.REFUSES else row.reasons),
+                refusals=dict(row.refusals),
                 return_hops=_first(row.return_hops),
                 verdict=verdict,
             )
@@ -369,7 +378,7 @@ def _own_verdict(rows: Sequence[_Row], at: int, *, is_reached: bool) -> HopVerdi
     answered_beyond = any(later.rtts_s for later in beyond)
     if not row.rtts_s:
         return HopVerdict.SILENT if answered_beyond else HopVerdict.NOTHING
-    if _first(row.reasons) not in {REACHED, TTL} and not answered_beyond:
+    if row.refusals and not answered_beyond:
         return HopVerdict.REFUSES
     if not answered_beyond and not is_reached:
         return HopVerdict.LAST

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from qudag_node.nettests.hops import REACHED, TTL, PathReport
+from qudag_node.nettests.hops import HopVerdict, PathReport
 from qudag_node.nettests.routemap import RouteMap, Step
 
 __all__ = ["Forwarding", "Relay", "Trace", "judge_relays"]
@@ -107,8 +107,9 @@ def _watch(trace: Trace, relays: dict[str, Relay], route_map: RouteMap) -> None:
             continue
         beyond = hops[at + 1 :]
         relay = relays.setdefault(peer, Relay(peer))
-        if hop.reason is not None and hop.reason not in {REACHED, TTL}:
-            relay.refusals[hop.reason] = relay.refusals.get(hop.reason, 0) + hop.received
+        for reason, count in hop.refusals.items():
+            relay.refusals[reason] = relay.refusals.get(reason, 0) + count
+        if hop.verdict is HopVerdict.REFUSES:
             relay.blocked.append(trace.destination)
             continue
         best = max(beyond, key=lambda later: later.received / max(later.sent, 1), default=None)

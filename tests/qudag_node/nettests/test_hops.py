@@ -24,7 +24,9 @@ def answer_of(way: dict[str, Any], ttl: int, random: Random) -> Answer | None:
         if random.random() < hop.get("link_loss", 0.0):
             return None
         rtt_s += hop["link_s"]
-        reason = "reached" if number == len(hops) else hop.get("refuses", "ttl" if number == ttl else "")
+        reason = "reached" if number == len(hops) else "ttl" if number == ttl else hop.get("refuses", "")
+        if hop.get("refuses") == "not-relaying":
+            reason = "not-relaying"  # a leaf looks at nothing else
         if reason:
             if random.random() >= hop.get("answers", 1.0):
                 return None
@@ -66,6 +68,8 @@ def test_each_hop_is_judged_as_the_scenario_says(path: Path) -> None:
     if "loss_ratio" in expected:
         within = expected.get("loss_within", 0.0)
         assert [hop.loss_ratio for hop in report.hops] == pytest.approx(expected["loss_ratio"], abs=within)
+    if "reasons" in expected:
+        assert [hop.reason for hop in report.hops] == expected["reasons"]
     if "sent" in expected:
         assert [hop.sent for hop in report.hops] == expected["sent"]
     if "counts" in expected:

@@ -33,8 +33,8 @@ def report_of(way: list[str], peer: dict[str, Any]) -> PathReport:
         for ttl, source in enumerate(way, start=1):
             reached = ttl == len(way) and "dead_from" not in peer and "refuses" not in peer
             reason = "reached" if reached else "ttl"
-            if ttl == len(way):
-                reason = peer.get("refuses", reason)
+            if ttl == len(way) and "refuses" in peer:
+                reason = peer["refuses"]
             if source:
                 table.answered(number, ttl, Answer(source=source, reason=reason, hops=ttl, rtt_s=0.01))
         table.close(number)
