@@ -322,7 +322,7 @@ class TestsConfig:
         None, "HOST:PORT of a STAMP reflector for everybody, without authentication (RFC 8762); unset: none"
     )
     background_bytes_per_s: float = _setting(
-        1_000.0, "what probes that nobody has asked for may take", least=0, most=1e9
+        1_000.0, "what probes that nobody has asked for may take; 0: there are none", least=0, most=1e9
     )
     keep_results: int = _setting(1_000, "results kept", least=1, most=1_000_000)
     keep_days: float = _setting(90.0, "days a result is kept", least=0.01, most=36_500)

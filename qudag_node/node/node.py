@@ -79,6 +79,7 @@ class Node:
             time,
             events,
             sockets=self._link_sockets,
+            background_bytes_per_s=config.tests.background_bytes_per_s,
         )
         parts.push_async_callback(overlay.stop)
         await overlay.start()

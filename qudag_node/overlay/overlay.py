@@ -10,6 +10,7 @@ Everything that runs is a named task in one group; ``wait`` ends when one of the
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -74,6 +75,7 @@ class Overlay:
         clock: The ``time`` module, outside tests.
         events: Takes what happens.
         sockets: Takes the file descriptors of the links.
+        background_bytes_per_s: What routed probes that nobody has asked for may take; 0 for none.
 
     Attributes:
         on_message: Called with every routed message that reaches this node: its sender and its body.
@@ -90,6 +92,7 @@ class Overlay:
         events: EventLog,
         *,
         sockets: set[int] | None = None,
+        background_bytes_per_s: float = math.inf,
     ) -> None:
         """Read what the last run left.
 
@@ -129,6 +132,7 @@ class Overlay:
             events=events,
             file=sequence,
             pace=self._pace,
+            background_bytes_per_s=background_bytes_per_s,
         )
         self._handlers.on_map = self._routing.wake
         self._handlers.on_probe = self._routing.take_probe

@@ -22,6 +22,7 @@ from qudag_node.overlay.linkstate import LinkState
 from qudag_node.overlay.neighbours import Neighbours
 from qudag_node.overlay.pace import Pace
 from qudag_node.overlay.peertable import Peer, PeerTable
+from qudag_node.overlay.ratelimit import TokenBucket
 from qudag_node.overlay.reachability import ReachabilityChange, ReachabilityKind
 from qudag_node.overlay.routed import Drop, ProbeResult, Router
 from qudag_node.overlay.sequence import SequenceFile
@@ -33,6 +34,8 @@ __all__ = ["Intent", "Routing"]
 _FOLLOW_S = 0.1
 _FOLLOW_ANYHOW_S = 30.0
 _PROBES_PER_ROUND = 16
+# A probe and its answer, on the link they leave and come by.
+_PROBE_BYTES = 307
 _PROBE_TIMEOUT_S = 5.0
 _MAX_NAMES_TOLD = 5
 # A node that an operator parted from and that is lost within so long is lost for that reason.
@@ -83,10 +86,23 @@ class Routing:
         events: EventLog,
         file: SequenceFile,
         pace: Pace,
+        background_bytes_per_s: float = math.inf,
     ) -> None:
         self.on_named: Callable[[Peer], None] = lambda _: None
         self._pace = pace
         self._config = config
+        interval_s = config.routing_probe_interval_s
+        # What probes that nobody has asked for may take, saved up over one interval.
+        self._probe_budget = (
+            TokenBucket(
+                background_bytes_per_s,
+                max(_PROBE_BYTES, background_bytes_per_s * interval_s),
+                clock.monotonic(),
+            )
+            if 0 < background_bytes_per_s < math.inf
+            else None
+        )
+        self._probes = background_bytes_per_s > 0 and interval_s > 0
         self._link_state = link_state
         self._router = router
         self._neighbours = neighbours
@@ -165,13 +181,12 @@ class Routing:
 
     async def run_probes(self) -> None:
         """Probe some of the nodes that are no neighbours at every interval, each in its turn."""
-        interval_s = self._config.routing_probe_interval_s
-        while interval_s > 0:
-            await asyncio.sleep(interval_s)
+        while self._probes:
+            await asyncio.sleep(self._config.routing_probe_interval_s)
             await self._pace.goes_on()
             now_mono_s = self._clock.monotonic()
             self._expire(now_mono_s)
-            for key in self._next_to_probe():
+            for key in self._next_to_probe(now_mono_s):
                 # A route that was lost this moment is told by the map.
                 with suppress(PeerUnreachableError):
                     self._probe(key, os.urandom(16), now_mono_s)
@@ -260,13 +275,17 @@ class Routing:
                 self._table.publish(peer)
                 self.on_named(peer)
 
-    def _next_to_probe(self) -> list[bytes]:
+    def _next_to_probe(self, now_mono_s: float) -> list[bytes]:
         nodes = self._link_state.nodes()
         distant = {node.key for node in nodes if node.hops is not None and node.hops > 1}
         waiting = [key for key in self._turns if key in distant]
         self._turns = deque(waiting)
         self._turns.extend(distant.difference(waiting))
-        chosen = [self._turns.popleft() for _ in range(min(_PROBES_PER_ROUND, len(self._turns)))]
+        most = min(_PROBES_PER_ROUND, len(self._turns))
+        if self._probe_budget is not None:
+            most = min(most, int(self._probe_budget.available(now_mono_s) // _PROBE_BYTES))
+            self._probe_budget.take(most * _PROBE_BYTES, now_mono_s)
+        chosen = [self._turns.popleft() for _ in range(most)]
         self._turns.extend(chosen)
         return chosen
 

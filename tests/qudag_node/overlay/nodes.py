@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ class Node:
         directory: Path | None = None,
         network: str = NETWORK,
         clock: Clock = time,
+        background_bytes_per_s: float = math.inf,
         **settings: object,
     ) -> None:
         self.identity = identity or Identity.generate()
@@ -47,7 +49,14 @@ class Node:
             identity=self.identity, name=name, network=network, agent="test/1", directory=directory
         )
         self.name = name
-        self.overlay = Overlay(self.config, local, self.collector, clock, self.events)
+        self.overlay = Overlay(
+            self.config,
+            local,
+            self.collector,
+            clock,
+            self.events,
+            background_bytes_per_s=background_bytes_per_s,
+        )
 
     @property
     def id(self) -> str:

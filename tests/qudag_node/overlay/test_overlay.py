@@ -77,6 +77,21 @@ async def test_distant_nodes_are_probed_in_the_background() -> None:
         assert nodes[0].collector.open_peer(nodes[1].id).rtt_method in {"", "link-ping"}
 
 
+@pytest.mark.parametrize(("background_bytes_per_s", "probes"), [(0.0, 0), (0.001, 1)])
+async def test_what_nobody_has_asked_for_has_a_budget(background_bytes_per_s: float, probes: int) -> None:
+    first = Node("first", routing_probe_interval_s=0.01, background_bytes_per_s=background_bytes_per_s)
+    nodes = [first, *(Node(name, routing_probe_interval_s=0) for name in ("second", "third"))]
+    async with running(*nodes):
+        await linked(*line_of(nodes))
+        await until(lambda: everybody_reaches_everybody(nodes))
+        await until(lambda: first.traffic(nodes[1])["routed"][0] == probes)
+        # Many intervals; the next probe may come in some days.
+        await asyncio.sleep(0.2)
+        assert first.traffic(nodes[1])["routed"][0] == probes
+        # What somebody asks for is another matter.
+        assert (await first.overlay.probe_routed(nodes[2].identity.peer_id)).hops == 2
+
+
 async def test_a_node_that_shares_no_links_relays_for_nobody() -> None:
     one, leaf, other = Node("one"), Node("leaf", share_links=False), Node("other")
     message = sign_routed(
