@@ -4,11 +4,10 @@
     lo, wire 10.77.0.1/24 ──── veth ──── wire 10.77.0.2/24, lo
 
 What is counted at the input of a namespace (nft, named counters) is the truth of what the wire delivered to
-it, and what is dropped there the truth of its loss. No program forwards anything here: who needs a delay takes
-the lab's links.
+it, and what is dropped there the truth of its loss. No program forwards anything: a delay is the lab's matter.
 
-The namespaces have no names: descriptors and the processes inside hold them, so nothing is left behind however
-a test ends, and many tests may have some each at the same time.
+The namespaces have no names: descriptors and the processes inside hold them, so nothing is left behind
+however a test ends, and many tests may have some each at the same time.
 """
 
 from __future__ import annotations
@@ -279,7 +278,7 @@ def _namespace(
 def _finished(words: Sequence[str], namespace: Namespace, text: str | None) -> str:
     return subprocess.run(
         words,
-        preexec_fn=namespace.enter,  # noqa: PLW1509  # it makes two system calls
+        preexec_fn=namespace.enter,  # it makes two system calls
         input=text,
         stdin=subprocess.DEVNULL if text is None else None,
         capture_output=True,
