@@ -4,7 +4,7 @@
     lo, wire 10.77.0.1/24 ──── veth ──── wire 10.77.0.2/24, lo
 
 What is counted at the input of a namespace (nft, named counters) is the truth of what the wire delivered to
-it, and what is dropped there the truth of its loss. No program forwards anything: a delay is the lab's matter.
+it, and what is dropped there the truth of its loss. No program forwards: a delay is the lab's matter.
 
 The namespaces have no names: descriptors and the processes inside hold them, so nothing is left behind
 however a test ends, and many tests may have some each at the same time.
@@ -22,12 +22,22 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from qudag_node.lab.linux import CLONE_NEWNET, CLONE_NEWUSER, setns
 from tests.conftest import REPO
 from tests.needs import need
 
-__all__ = ["Counted", "Counter", "Namespace", "Wire", "wire_between"]
+__all__ = [
+    "DEVICE",
+    "Counted",
+    "Counter",
+    "Namespace",
+    "Wire",
+    "namespace_of",
+    "netns_problem",
+    "wire_between",
+]
 
 DEVICE = "wire"
 #: The administrator's programs are not on every user's PATH.
@@ -198,14 +208,14 @@ class Wire:
 @contextmanager
 def wire_between() -> Generator[Wire]:
     """Two namespaces with a wire; the test is skipped where there can be none, and fails there under CI."""
-    problem = _problem()
+    problem = netns_problem()
     need(problem is None, f"namespaces with the kernel's counters: {problem}")
     with _built() as wire:
         yield wire
 
 
 @cache
-def _problem() -> str | None:
+def netns_problem() -> str | None:
     """Why there can be none here; None where there can."""
     for program, package in PROGRAMS.items():
         if shutil.which(program, path=PATH) is None:
@@ -219,6 +229,19 @@ def _problem() -> str | None:
         said = getattr(error, "stderr", "") or ""
         return f"{error} {said.strip()}"
     return None
+
+
+@contextmanager
+def namespace_of(pid: int, address: str) -> Generator[Namespace]:
+    """The namespace that a process is in, for instance a node of the lab's."""
+    own, its = (Path(f"/proc/{who}/ns/user").readlink() for who in ("self", pid))
+    with contextlib.ExitStack() as stack:
+        user_fd = None if own == its else os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+        if user_fd is not None:
+            stack.callback(os.close, user_fd)
+        net_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        stack.callback(os.close, net_fd)
+        yield Namespace(net_fd, user_fd, address)
 
 
 @contextmanager
