@@ -70,6 +70,8 @@ class ControlDropCause(StrEnum):
 
     #: It is none that a correct node sends.
     MALFORMED = "test_malformed"
+    #: Who takes it here failed on it.
+    FAILED = "test_failed"
     #: Nobody here takes bodies of this opcode.
     OPCODE = "test_opcode"
     #: Its sender asks too often, or all together do.
@@ -231,6 +233,13 @@ class Control:
             return take(message)
         except MalformedBodyError:
             return ControlDropCause.MALFORMED
+        except Exception:  # noqa: BLE001  # the boundary of a stranger's message
+            # Whoever takes a body must not raise; when it does, no stranger shall end the node by it.
+            if self._complaints.take(1, self._monotonic()):
+                _log.exception(
+                    "a body of opcode %d from %s was not understood", message.body[0], message.source
+                )
+            return ControlDropCause.FAILED
 
     def _take_response(self, message: TestMessage) -> str | None:
         response = decode_response(message.body)

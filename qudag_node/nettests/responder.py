@@ -29,6 +29,7 @@ from qudag_node.nettests.params import Params
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.endpoints import Endpoint
 from qudag_node.overlay.ratelimit import FairBudget
+from qudag_node.overlay.seen import SeenCache
 from qudag_node.overlay.testport import TestPort, Way
 from qudag_node.peerid import PeerId
 
@@ -49,6 +50,9 @@ _DIAL_TIMEOUT_S = 3.0
 # and so seldom that nobody scans with it; hosts are counted, not peers, because identities cost nothing.
 _DIALS_PER_S, _DIALS_BURST = 1.0, 8.0
 _DIALS_PER_S_EACH, _DIALS_BURST_EACH = 0.1, 3.0
+# A relay may send again what it has passed on, and so open in another's name what that one had closed. The
+# names of so many sessions are remembered; at the rate below that is a quarter of an hour at least.
+_NAMES = 16_384
 # Opening may start a process.
 _OPENS_PER_S, _OPENS_BURST = 8.0, 32.0
 _OPENS_PER_S_EACH, _OPENS_BURST_EACH = 2.0, 12.0
@@ -102,6 +106,7 @@ class Responder:
             each_burst=_DIALS_BURST_EACH,
             now_mono_s=clock.monotonic(),
         )
+        self._used_names = SeenCache(_NAMES)
         self._opens = FairBudget(
             _OPENS_PER_S,
             _OPENS_BURST,
@@ -201,9 +206,9 @@ class Responder:
             )
         if kind in LINK_KINDS and (asker.way is not Way.LINK or asker.facts.link is None):
             raise DeclinedError(f"{kind} sessions are for neighbours")
-        key = asker.peer, name
-        if key in self._open:
-            raise DeclinedError("a session of this name is open already")
+        key, name_in_full = (asker.peer, name), asker.peer.encode() + name
+        if name_in_full in self._used_names:
+            raise DeclinedError("a session of this name has been opened already")
         now_mono_s = self._clock.monotonic()
         if not self._opens.take(asker.peer, now_mono_s):
             raise DeclinedError("sessions are being opened too fast: again in a second")
@@ -215,6 +220,7 @@ class Responder:
             packets_per_s=read.number("packets_per_s", 0.0),
             now_mono_s=now_mono_s,
         )
+        self._used_names.add(name_in_full, now_mono_s)
         opened = self._open[key] = _Open(grant, self._expecting(grant), reached_mono_s=now_mono_s)
         opened.expecting.__enter__()
         described: dict[str, Any] = {}

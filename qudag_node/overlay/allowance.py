@@ -18,7 +18,7 @@ _PER_S_EACH, _BURST_EACH = 100.0, 400.0
 _MARGIN = 1.25
 _LEAST_BURST = 64.0
 # Far above the sessions that a node has.
-_MAX_EXPECTED = 1024
+_MAX_EXPECTED = 4096
 
 
 class Allowance:

@@ -33,7 +33,7 @@ class PortDropCause(StrEnum):
 
     #: It is of a subtype that is not known here, empty or too long.
     SUBTYPE = "test_subtype"
-    #: It is from a peer, or an address, that is banned.
+    #: It is from a peer that is banned.
     BANNED = "test_banned"
     #: This node takes part in no tests.
     UNHANDLED = "test_unhandled"

@@ -9,6 +9,7 @@ relayed. What a message says is not: its body is a stranger's.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Generator, Mapping
@@ -50,6 +51,9 @@ __all__ = [
     "TraceReply",
     "Way",
 ]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Way(Enum):
@@ -368,20 +372,22 @@ class TestPort:
 
     def _take_trace(self, result: TraceResult, read_mono_s: float) -> None:
         body = result.body
-        self.on_trace(
-            TraceReply(
-                identity=result.identity,
-                source=self._peer_id_of(result.source),
-                destination=self._peer_id_of(result.destination),
-                reason=body.reason,
-                hops=body.hops,
-                return_hops=result.return_hops,
-                received_mono_s=read_mono_s,
-                received_unix_ns=body.received_unix_ns,
-                sent_unix_ns=body.sent_unix_ns,
-                processing_s=body.processing_ns / 1e9,
-            )
+        reply = TraceReply(
+            identity=result.identity,
+            source=self._peer_id_of(result.source),
+            destination=self._peer_id_of(result.destination),
+            reason=body.reason,
+            hops=body.hops,
+            return_hops=result.return_hops,
+            received_mono_s=read_mono_s,
+            received_unix_ns=body.received_unix_ns,
+            sent_unix_ns=body.sent_unix_ns,
+            processing_s=body.processing_ns / 1e9,
         )
+        try:
+            self.on_trace(reply)
+        except Exception:  # noqa: BLE001  # what a stranger says must not end the node
+            _log.exception("an answer to a trace was not understood")
 
     def _unix_ns_at(self, mono_s: float) -> int:
         return self._clock.time_ns() - round((self._clock.monotonic() - mono_s) * 1e9)

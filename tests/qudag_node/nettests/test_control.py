@@ -284,3 +284,21 @@ async def test_what_fails_around_it_fails_as_it_is() -> None:
         with pytest.raises(NotFoundError, match="by itself"):
             async with Tested(a).control:
                 raise NotFoundError("by itself")
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+async def test_who_fails_on_a_body_ends_neither_link_nor_node(
+    names: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(message: TestMessage) -> str | None:
+        raise IndexError(message.body[99])
+
+    async with chain(names) as nodes:
+        first, last = nodes[0], nodes[-1]
+        last.control.on_body(99, fail)
+        last.control.serve("echo", echo)
+        for _ in range(20):
+            first.port.send(last.id, b"\x63")
+        await until(lambda: last.drops == {"test_failed": 20})
+        assert (await first.control.ask(last.id, "echo", {}))["peer"] == first.id
+        assert 5 <= len([record for record in caplog.records if record.levelno >= logging.ERROR]) < 20

@@ -113,13 +113,17 @@ async def test_a_session_is_opened_described_and_ended() -> None:
         assert opened["granted"] == {"duration_s": 5.0, "rate_bits_per_s": 120_000.0, "packets_per_s": 10.0}
         assert (len(last.responder), len(last.consent.grants)) == (1, 1)
         assert last.kind.grants[0].peer == a.id
-        with pytest.raises(DeclinedError, match="open already"):
+        with pytest.raises(DeclinedError, match="opened already"):
             await a.control.ask(b.id, "session.open", asked())
         assert await a.control.ask(b.id, "session.end", {"session": bytes(16)}) == {"received": 42}
         assert (len(last.responder), last.consent.grants) == (0, ())
         with pytest.raises(DeclinedError, match="no session of this name"):
             await a.control.ask(b.id, "session.end", {"session": bytes(16)})
         assert last.kind.log == ["open", "finish"]
+        # Nor can a relay that has recorded the request open it again.
+        with pytest.raises(DeclinedError, match="opened already"):
+            await a.control.ask(b.id, "session.open", asked())
+        assert last.consent.grants == ()
 
 
 async def test_a_session_that_is_given_up_is_aborted_and_twice_does_no_harm() -> None:
@@ -195,8 +199,8 @@ async def test_a_session_that_cannot_be_finished_leaves_nothing(caplog: pytest.L
             await a.control.ask(b.id, "session.end", {"session": bytes(16)})
         assert (last.kind.log, last.consent.grants) == (["open", "finish", "abort"], ())
         last.kind.fails = "abort"
-        await a.control.ask(b.id, "session.open", asked())
-        await a.control.ask(b.id, "session.abort", {"session": bytes(16)})
+        await a.control.ask(b.id, "session.open", asked(name=b"\1" * 16))
+        await a.control.ask(b.id, "session.abort", {"session": b"\1" * 16})
         assert (last.consent.grants, len(last.responder)) == ((), 0)
         assert "could not be ended in order" in caplog.text
 
@@ -209,7 +213,7 @@ async def test_a_session_that_nobody_ends_ends_at_its_deadline() -> None:
         clock.ahead_s = 16.0
         await until(lambda: last.kind.log == ["open", "abort"])
         assert (last.consent.grants, len(last.responder)) == ((), 0)
-        await a.control.ask(b.id, "session.open", asked("tcp"))
+        await a.control.ask(b.id, "session.open", asked("tcp", name=b"\1" * 16))
 
 
 async def test_a_session_that_ends_while_it_is_opened_is_aborted() -> None:

@@ -52,7 +52,7 @@ def test_what_is_expected_is_bounded_and_positive() -> None:
     allowance = Allowance()
     with pytest.raises(ValueError, match="positive"):
         allowance.expect(PEER, 0.0, 0.0)
-    for number in range(1024):
+    for number in range(4096):
         allowance.expect(number.to_bytes(2), 1.0, 0.0)
-    with pytest.raises(ValueError, match="1024"):
+    with pytest.raises(ValueError, match="4096"):
         allowance.expect(PEER, 1.0, 0.0)

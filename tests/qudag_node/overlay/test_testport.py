@@ -328,3 +328,18 @@ async def test_what_was_agreed_comes_through_relays() -> None:
                 a.overlay.tests.send(c.identity.peer_id, number.to_bytes(2))
             await until(lambda: len(got) == 1500)
         assert c.overlay.tests.drop_counts() == {}
+
+
+async def test_who_fails_on_a_reply_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    a, b = nodes = named("ab")
+
+    def fail(reply: TraceReply) -> None:
+        raise IndexError(reply.hops)
+
+    a.overlay.tests.on_trace = fail
+    async with running(*nodes):
+        await linked((a, b))
+        await until(lambda: knows(a, b))
+        a.overlay.tests.trace(b.identity.peer_id, ttl=1, identity=os.urandom(16))
+        await until(lambda: "was not understood" in caplog.text)
+        assert a.neighbours == {b.id}
