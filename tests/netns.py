@@ -150,7 +150,7 @@ class Wire:
             namespace: Where it arrives.
             match: nft's expression.
             ratio: The share that is dropped at random.
-            every: Of each so many packets the first is dropped; 0 for none.
+            every: Of each so many packets the last is dropped; 0 for none.
         """
         number = next(self._numbers)
         rule = f'add rule {_TABLE} into iifname "{DEVICE}" {match}'
@@ -160,7 +160,7 @@ class Wire:
                 f"{rule} numgen random mod 1000000 < {ratio * 1e6:.0f} counter name dropped_{number} drop"
             ]
         elif every:
-            chosen = [f"{rule} numgen inc mod {every} == 0 counter name dropped_{number} drop"]
+            chosen = [f"{rule} numgen inc mod {every} == {every - 1} counter name dropped_{number} drop"]
         script = [
             f"add table {_TABLE}",
             f"add chain {_TABLE} into {{ type filter hook input priority 0 ; }}",
