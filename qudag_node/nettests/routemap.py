@@ -72,6 +72,12 @@ class RouteMap:
         route = self._routes(source).get(destination.encode())
         return None if route is None else route.rtt_us / 1e6
 
+    def link_cost_s(self, a: str, b: str) -> float | None:
+        """Return what the link between two nodes costs; None when there is none."""
+        target = b.encode()
+        costs = [cost_us for neighbour, cost_us in self._links.get(a.encode(), ()) if neighbour == target]
+        return min(costs) / 1e6 if costs else None
+
     def least_hops(self, source: str, destination: str) -> int | None:
         """Return the links of the shortest way, which need not be the best; None when there is none."""
         seen, edge, hops = {source.encode()}, [source.encode()], 0

@@ -17,6 +17,7 @@ from qudag_node.nettests.tracing import (
     LEAST_ROUND_INTERVAL_S,
     PathTracer,
     hop_document,
+    name_of,
     route_document,
 )
 from qudag_node.nettests.underlay import underlay_of_path
@@ -181,4 +182,4 @@ def _named(context: Context, hop: Hop) -> str:
 
 
 def _name(context: Context, source: str) -> str:
-    return context.port.facts(PeerId(source)).name
+    return name_of(context.port, source)

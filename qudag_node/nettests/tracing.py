@@ -19,7 +19,15 @@ from qudag_node.overlay.testport import TestPort, TraceReply
 from qudag_node.overlay.trace import TraceReason
 from qudag_node.peerid import PeerId
 
-__all__ = ["LEAST_ROUND_INTERVAL_S", "PathTracer", "TraceDesk", "desk_of", "hop_document", "route_document"]
+__all__ = [
+    "LEAST_ROUND_INTERVAL_S",
+    "PathTracer",
+    "TraceDesk",
+    "desk_of",
+    "hop_document",
+    "name_of",
+    "route_document",
+]
 
 #: A relay answers 50 traces a second that come by one neighbour; faster rounds would measure that limit.
 LEAST_ROUND_INTERVAL_S = 0.025
@@ -163,6 +171,14 @@ class PathTracer:
             return_hops=reply.return_hops,
         )
         self.table.answered(number, ttl, answer)
+
+
+def name_of(port: TestPort, peer: str) -> str:
+    """Return how a node is shown, this one included."""
+    if peer == port.own_id:
+        nodes, _ = port.topology()
+        return nodes[0].name
+    return port.facts(PeerId(peer)).name
 
 
 def hop_document(hop: Hop, name_of: Callable[[str], str]) -> dict[str, object]:

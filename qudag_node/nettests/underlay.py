@@ -20,7 +20,7 @@ from qudag_node.nettests.context import Context
 from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.hops import Answer, HopTable
 from qudag_node.nettests.params import Params
-from qudag_node.nettests.tracing import hop_document
+from qudag_node.nettests.tracing import hop_document, name_of
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.ratelimit import FairBudget
@@ -105,7 +105,7 @@ async def _section(context: Context, a: PeerId, b: PeerId) -> dict[str, object]:
         section = read_path(found)
     except NodeError as exc:
         section = {"hops": [], "path_mtu_bytes": None, "is_reached": False, "error": str(exc)}
-    return {"between": [a, b], "names": [port.facts(a).name, port.facts(b).name], **section}
+    return {"between": [a, b], "names": [name_of(port, a), name_of(port, b)], **section}
 
 
 def read_path(found: Mapping[str, Any]) -> dict[str, object]:

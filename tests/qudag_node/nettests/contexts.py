@@ -14,6 +14,7 @@ from qudag_node.config import TestsConfig
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.context import Context
 from qudag_node.nettests.responder import Responder
+from qudag_node.nettests.routing import RoutesService
 from qudag_node.nettests.underlay import UnderlayService
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.routed import (
@@ -91,6 +92,7 @@ async def bench(
                 clock=time,
                 config=config or TestsConfig(),
             )
+            RoutesService(port=node.port, control=node.control, consent=consent)
             add(node, responder, consent)
         yield Bench(nodes, workers, consents, responders)
 
