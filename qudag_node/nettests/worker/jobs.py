@@ -19,6 +19,9 @@ Job = Callable[[dict[str, Any], Channel], dict[str, Any]]
 #: Name of the job to ``module:function``; the module is imported by the worker alone.
 JOBS: Mapping[str, str] = {
     "ip.trace": "qudag_node.nettests.iptrace:run",
+    "stamp.light": "qudag_node.nettests.stamp.reflect_job:reflect_for_all",
+    "stamp.reflect": "qudag_node.nettests.stamp.reflect_job:reflect",
+    "stamp.send": "qudag_node.nettests.stamp.send_job:send",
 }
 
 
