@@ -17,6 +17,7 @@ from typing import Any
 from qudag_node.config import TestsConfig
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.control import Control
+from qudag_node.nettests.echo import EchoService
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.clock import Clock
@@ -47,6 +48,7 @@ class Context:
         collector: Where traffic that goes beside the links is counted.
         stopping: Set when the test is to finish early.
         tell: Where progress goes; a run calls ``progress``.
+        echoes: This node's part in echoes, for pings over links and relays.
     """
 
     test_id: str
@@ -59,6 +61,7 @@ class Context:
     collector: MetricsCollector
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     tell: ProgressSink = _nobody
+    echoes: EchoService | None = None
 
     @property
     def peer(self) -> PeerId:

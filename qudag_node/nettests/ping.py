@@ -1,0 +1,145 @@
+"""The ping: STAMP to a neighbour (``stamp-udp``), or echoes over the link or through relays.
+
+Packets leave at equal distances whatever comes back, and a reply counts whenever it comes. In the end the
+peer is asked what arrived, so that every loss has its direction, that of the last packets included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qudag_node.errors import PeerUnreachableError
+from qudag_node.nettests.context import Context
+from qudag_node.nettests.echo import EchoService
+from qudag_node.nettests.echoround import EchoRound
+from qudag_node.nettests.ping_statistics import ping_statistics
+from qudag_node.nettests.requests import PingOptions
+from qudag_node.nettests.results import Measured
+from qudag_node.nettests.stampsession import StampPlan, open_stamp
+from qudag_node.nettests.words import count_of, delay, percent
+from qudag_node.overlay.testport import Way
+
+__all__ = ["run"]
+
+_LEAST_ECHO_INTERVAL_S = 0.001
+
+
+async def run(context: Context, options: PingOptions) -> Measured:
+    """Ping a peer.
+
+    Raises:
+        PeerUnreachableError: It cannot be reached on that way, or does not answer requests.
+        DeclinedError: It will not be pinged.
+        WorkerError: The sender's process failed.
+    """
+    facts = context.port.facts(context.peer)
+    if facts.is_banned:
+        raise PeerUnreachableError(f"{facts.name} is banned here: nothing is sent to it")
+    if not facts.hops:
+        raise PeerUnreachableError(f"{facts.name} cannot be reached: there is no way to it now")
+    via = options.via
+    if via == "auto":
+        via = "udp" if facts.link is not None else "overlay"
+    if via == "udp":
+        return await _over_udp(context, options)
+    return await _over_echoes(context, options, Way.LINK if via == "link" else Way.OVERLAY)
+
+
+async def _over_udp(context: Context, options: PingOptions) -> Measured:
+    plan = StampPlan(
+        count=options.count,
+        interval_s=options.interval_s,
+        size_bytes=options.size_bytes,
+        timeout_s=options.timeout_s,
+    )
+    async with await open_stamp(context, context.peer, plan) as session:
+        await session.sent(lambda event: _tell(context, event, options.count))
+        measured = await session.result()
+    statistics = measured.statistics
+    blocked = ""
+    if not statistics["received"] and not statistics["late"]:
+        blocked = _why_nothing(measured.has_reached, session.port)
+    return Measured(
+        success=statistics["received"] > 0,
+        verdict=_verdict(context, statistics, "by STAMP over UDP", blocked),
+        method="stamp-udp",
+        fields=statistics,
+        errors=measured.errors,
+        timestamps=measured.timestamps,
+        notes=measured.notes,
+    )
+
+
+async def _over_echoes(context: Context, options: PingOptions, way: Way) -> Measured:
+    interval_s = max(options.interval_s, _LEAST_ECHO_INTERVAL_S)
+    echoes = EchoRound(
+        context,
+        _service_of(context),
+        context.peer,
+        way=way,
+        count=options.count,
+        interval_s=interval_s,
+        size=options.size_bytes,
+        timeout_s=options.timeout_s,
+    )
+    counts = await echoes.run()
+    if interval_s > options.interval_s:
+        echoes.errors.append(f"an echo every {delay(interval_s)}: a node sends no more through its own loop")
+    statistics = ping_statistics(
+        echoes.probes, counts=counts, dropped=0, timeout_ns=round(options.timeout_s * 1e9)
+    )
+    timestamps = str(statistics.pop("timestamps"))
+    by = "over the link" if way is Way.LINK else f"through the overlay, {count_of(echoes.hops, 'hop')}"
+    return Measured(
+        success=statistics["received"] > 0,
+        verdict=_verdict(context, statistics, by, ""),
+        method="link-echo" if way is Way.LINK else "overlay-echo",
+        fields=statistics,
+        errors=tuple(echoes.errors),
+        timestamps=timestamps,
+    )
+
+
+def _service_of(context: Context) -> EchoService:
+    if context.echoes is None:
+        raise PeerUnreachableError("this node takes no part in echoes")
+    return context.echoes
+
+
+def _tell(context: Context, event: Mapping[str, Any], count: int) -> None:
+    sent, received, rtt_s = event["sent"], event["received"], event["rtt_s"]
+    line = f"{received} of {sent} answered" + ("" if rtt_s is None else f", {delay(rtt_s)}")
+    context.progress(line, sent / count, sent=sent, received=received, rtt_s=rtt_s)
+
+
+def _verdict(context: Context, statistics: Mapping[str, Any], by: str, blocked: str) -> str:
+    name, sent = context.peer_name, statistics["sent"]
+    rtt = statistics["rtt"]
+    if not sent:
+        return f"{name}: nothing was sent"
+    if rtt["p50_s"] is None:
+        return f"{name}: none of {count_of(sent, 'packet')} was answered {by}" + blocked
+    parts = [f"{name}: {delay(rtt['p50_s'])} round trip (median), p99 {delay(rtt['p99_s'])}, {by}"]
+    places = {
+        "forward_lost": "lost on the way there",
+        "backward_lost": "lost on the way back",
+        "unplaced_lost": "lost somewhere",
+        "late": "late",
+        "local_dropped": "dropped by the hosts themselves",
+    }
+    lost = [f"{statistics[place]} {text}" for place, text in places.items() if statistics[place]]
+    parts.append(
+        f"{percent(statistics['loss_ratio'])} of {sent} lost: " + ", ".join(lost)
+        if lost
+        else f"none of {sent} lost"
+    )
+    return "; ".join(parts)
+
+
+def _why_nothing(has_reached: bool | None, port: int) -> str:
+    if has_reached is None:
+        return ", and the peer does not say whether any arrived"
+    if has_reached:
+        return ": they arrived there, but no answer came back"
+    return f": none arrived there; something on the way blocks UDP port {port}"
