@@ -41,6 +41,10 @@ async def run(context: Context, options: PingOptions) -> Measured:
     via = options.via
     if via == "auto":
         via = "udp" if facts.link is not None else "overlay"
+    if via != "overlay" and facts.link is None:
+        raise PeerUnreachableError(
+            f"{facts.name} is no neighbour but {count_of(facts.hops, 'hop')} away: --via overlay reaches it"
+        )
     if via == "udp":
         return await _over_udp(context, options)
     return await _over_echoes(context, options, Way.LINK if via == "link" else Way.OVERLAY)
