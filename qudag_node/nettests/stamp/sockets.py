@@ -6,7 +6,7 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from qudag_node.nettests.worker.jobs import JobError
 
@@ -23,7 +23,7 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 @contextlib.contextmanager
-def bind_udp(host: str, ports: Sequence[int], *, dscp: int) -> Iterator[socket.socket]:
+def bind_udp(host: str, ports: Sequence[int], *, dscp: int) -> Generator[socket.socket]:
     """Open a socket at a free port.
 
     Args:

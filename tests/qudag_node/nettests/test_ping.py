@@ -144,7 +144,7 @@ async def test_a_ping_that_is_stopped_tells_what_it_has(via: str) -> None:
         await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told))
         stopping.set()
         measured = await running
-        fields = dict(measured.fields)
+        fields: dict[str, Any] = dict(measured.fields)
         assert 0 < fields["sent"] < 4000
         check(measured, fields["sent"])
         assert fields["unplaced_lost"] == 0
