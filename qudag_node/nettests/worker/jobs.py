@@ -18,10 +18,6 @@ Job = Callable[[dict[str, Any], Channel], dict[str, Any]]
 
 #: Name of the job to ``module:function``; the module is imported by the worker alone.
 JOBS: Mapping[str, str] = {
-    "tcp.receive": "qudag_node.nettests.bulk.tcp:receive",
-    "tcp.send": "qudag_node.nettests.bulk.tcp:send",
-    "udp.receive": "qudag_node.nettests.bulk.udp:receive",
-    "udp.send": "qudag_node.nettests.bulk.udp:send",
     "ip.trace": "qudag_node.nettests.iptrace:run",
     "stamp.light": "qudag_node.nettests.stamp.reflect_job:reflect_for_all",
     "stamp.reflect": "qudag_node.nettests.stamp.reflect_job:reflect",
