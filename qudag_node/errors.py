@@ -5,6 +5,7 @@ NodeError                       1  a local failure
 ├── PortInUseError              1  an address to listen on is taken
 ├── DataDirectoryError          1  locked by another node, not writable, wrong permissions, disk full
 ├── KeyFileError                1  the identity's key file is damaged or readable by others
+├── StoreError                  1  the store cannot be read or written
 ├── NotFoundError               2  no such peer, node or name
 ├── AmbiguousError              2  a name fits several; carries the candidates
 └── PeerError                   –  one peer misbehaved or cannot be reached; the node carries on
@@ -35,6 +36,7 @@ __all__ = [
     "PeerTimeoutError",
     "PeerUnreachableError",
     "PortInUseError",
+    "StoreError",
 ]
 
 
@@ -70,6 +72,10 @@ class DataDirectoryError(NodeError):
 
 class KeyFileError(NodeError):
     """The identity's key file is damaged, or others may read it."""
+
+
+class StoreError(NodeError):
+    """The store cannot be read or written: its disk is full or broken, or a newer program made it."""
 
 
 class NotFoundError(NodeError):

@@ -13,7 +13,16 @@ from typing import ClassVar
 from qudag_node.nettests.requests import TestType
 from qudag_node.peerid import PeerId
 
-__all__ = ["RESULT_SCHEMA", "ClockFacts", "Environment", "Measured", "Target", "TestResult", "document_of"]
+__all__ = [
+    "RESULT_SCHEMA",
+    "ClockFacts",
+    "Environment",
+    "Measured",
+    "Target",
+    "TestResult",
+    "document_of",
+    "plain",
+]
 
 RESULT_SCHEMA = "qudag.test/1"
 _MAX_DEPTH = 12
@@ -27,11 +36,13 @@ class Measured:
         success: The peer answered, and nothing failed; never whether the figures please.
         verdict: One sentence for an operator.
         method: How it was measured: ``stamp-udp``, ``link-echo``, ``overlay-echo``, ``tcp``, ``udp``,
-            ``overlay-trace``, ``overlay-messages`` or ``steps``.
+            ``overlay-trace``, ``overlay-messages`` or ``steps``; ``none`` where it did not come to that.
         fields: The figures of this type of test, as they stand in the document.
         errors: Lines about what went wrong.
         timestamps: Where the times come from: ``kernel``, ``mixed``, ``user`` or ``none``.
-        notes: Remarks about this host, such as that it was too busy to measure well.
+        noisy: This host was too busy for the figures to be trusted; ``notes`` say how.
+        notes: Remarks about this host, such as how late a packet left.
+        sched_delay_max_s: How late the measuring thread came to run, at worst.
     """
 
     success: bool
@@ -40,7 +51,9 @@ class Measured:
     fields: Mapping[str, object]
     errors: tuple[str, ...] = ()
     timestamps: str = "none"
+    noisy: bool = False
     notes: tuple[str, ...] = ()
+    sched_delay_max_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +147,17 @@ def document_of(result: TestResult) -> dict[str, object]:
     twice = common.keys() & measured.fields.keys()
     if twice:
         raise ValueError(f"a run may not set {', '.join(sorted(twice))}")
-    plain = _plain({**common, **measured.fields}, _MAX_DEPTH)
-    assert isinstance(plain, dict)  # noqa: S101  # it was one
-    return plain
+    document = plain({**common, **measured.fields})
+    assert isinstance(document, dict)  # noqa: S101  # it was one
+    return document
 
 
-def _plain(value: object, depth: int) -> object:
+def plain(value: object, depth: int = _MAX_DEPTH) -> object:
+    """Return a value as JSON can say it; NaN and infinities become None.
+
+    Raises:
+        TypeError, ValueError: It cannot.
+    """
     if depth == 0:
         raise ValueError("a result is nested too deeply")
     match value:
@@ -148,8 +166,8 @@ def _plain(value: object, depth: int) -> object:
         case float():
             return value if isfinite(value) else None
         case Mapping():
-            return {str(key): _plain(inner, depth - 1) for key, inner in value.items()}
+            return {str(key): plain(inner, depth - 1) for key, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner, depth - 1) for inner in value]
+            return [plain(inner, depth - 1) for inner in value]
         case _:
             raise TypeError(f"a result holds a {type(value).__name__}")

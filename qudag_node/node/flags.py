@@ -91,6 +91,7 @@ _SETTINGS: dict[str, tuple[str, str]] = {
     "no_discovery": ("overlay.discovery", "--no-discovery"),
     "no_relay": ("overlay.share_links", "--no-relay"),
     "rpc": ("rpc.listen", "--rpc"),
+    "stamp": ("tests.stamp", "--stamp"),
     "log_level": ("log.level", "--log-level"),
     "tcp_info": ("metrics.tcp_info", "--tcp-info"),
     "no_recording": ("metrics.recording", "--no-recording"),
@@ -154,6 +155,11 @@ def _add_start(start: argparse.ArgumentParser) -> None:
         action="append",
         metavar="tcp://HOST:PORT|tls://HOST:PORT",
         help="serve clients here besides DIR/rpc.sock; tcp on loopback only; may be repeated",
+    )
+    add(
+        "--stamp",
+        metavar="HOST:PORT",
+        help="answer STAMP packets of everybody here, without authentication (RFC 8762); port 862 is usual",
     )
     add("--no-discovery", action="store_const", const=False, help="link only to peers named by --peer")
     add("--no-relay", action="store_const", const=False, help="be a leaf that forwards nothing for others")

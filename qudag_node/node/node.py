@@ -19,6 +19,7 @@ from qudag_node.node.loop import sample_lag, settle_garbage_collector
 from qudag_node.node.offers import NodeOffers
 from qudag_node.node.runtime_link import RuntimeLink, sweep
 from qudag_node.node.supervision import notify_systemd
+from qudag_node.node.tests import start_tests
 from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.frames import FRAME_NAMES
 from qudag_node.overlay.identity import Identity, load_or_create_identity
@@ -85,6 +86,15 @@ class Node:
         await overlay.start()
         figures = Figures(config, overlay, collector, time)
         tokens = TokenStore(directory)
+        tester = await start_tests(
+            parts,
+            config=config.tests,
+            port=overlay.tests,
+            collector=collector,
+            events=events,
+            directory=directory,
+            node={"id": identity.peer_id, "name": config.node.name, "version": __version__},
+        )
         offers = NodeOffers(
             loaded=self._loaded,
             overlay=overlay,
@@ -93,6 +103,7 @@ class Node:
             events=events,
             log_ring=self._log_ring,
             tokens=tokens,
+            tester=tester,
             stop=self._stop,
         )
         server = RpcServer(
@@ -110,6 +121,9 @@ class Node:
         tokens.bake_cookie(time.time())
         parts.push_async_callback(server.stop)
         await server.start()
+        # Before the server stops, so that who watches a test learns how it ended.
+        await parts.enter_async_context(tester)
+        tester.on_change = lambda test_id: server.subscriptions.hurry(f"test:{test_id}")
         link = RuntimeLink(Path(running_link(config.node.name, self._environ)))
         parts.callback(link.remove)
         link.make(server.socket_path)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from qudag_node import __version__, publish
 from qudag_node.config import LoadedConfig, config_tree
 from qudag_node.errors import NotFoundError
 from qudag_node.metrics import MetricsCollector
+from qudag_node.nettests.job import Watch
+from qudag_node.nettests.requests import TestType
+from qudag_node.nettests.tester import ConnectivityTester
 from qudag_node.node.figures import Figures
 from qudag_node.node.identify import dialable_address
 from qudag_node.node.logs import LogRing
@@ -18,6 +21,7 @@ from qudag_node.overlay.events import EventLog
 from qudag_node.overlay.overlay import Overlay
 from qudag_node.peerid import PeerId, peer_id_of
 from qudag_node.rpc import Document, RpcServer, TokenStore
+from qudag_node.rpc.caller import Caller
 from qudag_node.wire.errors import ErrorCode, RpcError
 from qudag_node.wire.framing import Packed
 from qudag_node.wire.methods import Role
@@ -47,6 +51,7 @@ class NodeOffers:
         events: EventLog,
         log_ring: LogRing,
         tokens: TokenStore,
+        tester: ConnectivityTester,
         stop: Callable[[str], None],
     ) -> None:
         self._loaded = loaded
@@ -56,6 +61,7 @@ class NodeOffers:
         self._events = events
         self._log_ring = log_ring
         self._tokens = tokens
+        self._tester = tester
         self._stop = stop
 
     # Figures
@@ -216,6 +222,57 @@ class NodeOffers:
         """Begin to stop in order."""
         self._stop(f"shutdown by {by}")
 
+    # Tests
+
+    def start_test(
+        self,
+        test_type: str,
+        target: str | None,
+        options: Mapping[str, object],
+        *,
+        owner: Caller,
+        cancel_with_owner: bool,
+    ) -> Document:
+        """Start or queue a test."""
+        test_id = self._tester.start(
+            _test_type(test_type),
+            target,
+            options,
+            owner=owner,
+            cancel_with_owner=cancel_with_owner,
+            asked_by=owner.label,
+        )
+        return {"test_id": test_id}
+
+    def cancel_test(self, test_id: str) -> Document:
+        """End a test early."""
+        return {"state": self._tester.cancel(test_id).value}
+
+    async def find_test(self, test_id: str) -> None:
+        """Make sure that a test can be watched."""
+        await self._tester.find(test_id)
+
+    def watch_test(self, test_id: str) -> Watch:
+        """Return what happens to a test that was found just now."""
+        return self._tester.watch(test_id)
+
+    async def list_tests(self, limit: int, test_type: str | None, target: str | None) -> Document:
+        """Return the newest tests."""
+        kind = None if test_type is None else _test_type(test_type)
+        return {"tests": await self._tester.listed(limit, kind, target)}
+
+    async def show_test(self, test_id: str) -> Document:
+        """Return a test's state and result."""
+        return await self._tester.show(test_id)
+
+    def plan_test(self, test_type: str, target: str | None, options: Mapping[str, object]) -> Document:
+        """Return what a test would send."""
+        return self._tester.plan(_test_type(test_type), target, options)
+
+    def caller_gone(self, caller: object) -> None:
+        """End the tests that were to end with who started them."""
+        self._tester.owner_gone(caller)
+
     # Tokens
 
     def tokens(self) -> Document:
@@ -248,3 +305,12 @@ class NodeOffers:
             event for event in self._events.since(0) if event.subject in subjects or peer_id in event.text
         ]
         return [publish.event_map(event) for event in about[-_PEER_EVENTS:]]
+
+
+def _test_type(name: str) -> TestType:
+    try:
+        return TestType(name)
+    except ValueError:
+        raise RpcError(
+            ErrorCode.BAD_REQUEST, f"there is no test {name[:64]!r}", f"there are: {', '.join(TestType)}"
+        ) from None

@@ -62,6 +62,8 @@ class EventKind(StrEnum):
     HEALED = "healed"
     #: Messages were dropped because a queue was full or a rate exceeded.
     QUEUE_DROP = "queue-drop"
+    #: Results of tests could not be written to the disk, or can be again.
+    STORE_FAILED = "store-failed"
 
 
 _SEVERITY = {
@@ -71,6 +73,7 @@ _SEVERITY = {
     EventKind.IDENTITY_CHANGED: Severity.ERROR,
     EventKind.PARTITION: Severity.ERROR,
     EventKind.QUEUE_DROP: Severity.WARNING,
+    EventKind.STORE_FAILED: Severity.ERROR,
 }
 _LEVEL = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
 

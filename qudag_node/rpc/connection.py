@@ -331,7 +331,7 @@ class Connection(asyncio.Protocol):
 
     async def _send_when_done(self, answer: Coroutine[object, object, bytes]) -> None:
         try:
-            self.send(await answer)
+            self._flush([await answer])  # and join the streams that the call has subscribed to
         except Exception:  # noqa: BLE001  # the boundary between one client and the node
             _log.exception("%s: the answer to a call that waited is lost", self.session.origin)
             self.transport.abort()

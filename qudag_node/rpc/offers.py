@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from qudag_node.rpc.caller import Caller
 from qudag_node.wire.framing import Packed
 from qudag_node.wire.methods import Role
 
@@ -23,7 +24,9 @@ __all__ = [
     "OffersRecords",
     "OffersStatistics",
     "OffersSubmission",
+    "OffersTests",
     "OffersTokens",
+    "WatchesTest",
 ]
 
 Document = Mapping[str, object]
@@ -159,6 +162,71 @@ class OffersSubmission(Protocol):
         ...
 
 
+class WatchesTest(Protocol):
+    """What happens to one test. Events carry ``seq``, ascending."""
+
+    def events_after(self, seq: int) -> Sequence[Document]:
+        """Return what happened after a number, oldest first; of much the newest."""
+        ...
+
+    def so_far(self) -> Sequence[Document]:
+        """Return all that who comes now has to know: the state, the newest progress, the result."""
+        ...
+
+
+class OffersTests(Protocol):
+    """Tests of the network."""
+
+    def start_test(
+        self,
+        test_type: str,
+        target: str | None,
+        options: Mapping[str, object],
+        *,
+        owner: Caller,
+        cancel_with_owner: bool,
+    ) -> Document:
+        """Start or queue a test.
+
+        Raises:
+            RpcError: There is no such type of test.
+            ConfigError, NotFoundError, AmbiguousError, PeerRefusedError: It cannot be, or not now.
+        """
+        ...
+
+    def cancel_test(self, test_id: str) -> Document:
+        """End a test early."""
+        ...
+
+    async def find_test(self, test_id: str) -> None:
+        """Make sure that a test can be watched.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        ...
+
+    def watch_test(self, test_id: str) -> WatchesTest:
+        """Return what happens to a test that was found just now."""
+        ...
+
+    async def list_tests(self, limit: int, test_type: str | None, target: str | None) -> Document:
+        """Return the newest tests."""
+        ...
+
+    async def show_test(self, test_id: str) -> Document:
+        """Return a test's state and result."""
+        ...
+
+    def plan_test(self, test_type: str, target: str | None, options: Mapping[str, object]) -> Document:
+        """Return what a test would send."""
+        ...
+
+    def caller_gone(self, caller: object) -> None:
+        """End the tests that were to end with who started them."""
+        ...
+
+
 class OffersLab(Protocol):
     """What only a laboratory asks for."""
 
@@ -179,6 +247,7 @@ class Offers(
     OffersItself,
     OffersTokens,
     OffersSubmission,
+    OffersTests,
     OffersLab,
     Protocol,
 ):

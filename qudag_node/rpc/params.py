@@ -29,6 +29,19 @@ class Params:
             raise _bad(name, f"a text of up to {longest} characters")
         return value
 
+    def optional_text(self, name: str, *, longest: int = 512) -> str | None:
+        """Return a text, None where it was not given."""
+        return None if self._values.get(name) is None else self.text(name, longest=longest)
+
+    def mapping(self, name: str) -> Mapping[str, object]:
+        """Return a map of named values, an empty one where it was not given."""
+        value = self._values.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value):
+            raise _bad(name, "a map of named values")
+        return cast("dict[str, object]", value)
+
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         """Return one of a few texts."""
         value = self._values.get(name, default)
@@ -43,9 +56,9 @@ class Params:
             raise _bad(name, f"a whole number from {least} to {most}")
         return value
 
-    def boolean(self, name: str) -> bool:
+    def boolean(self, name: str, default: bool | None = None) -> bool:
         """Return true or false."""
-        value = self._values.get(name)
+        value = self._values.get(name, default)
         if not isinstance(value, bool):
             raise _bad(name, "true or false")
         return value

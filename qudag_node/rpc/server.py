@@ -39,7 +39,7 @@ __all__ = ["RpcServer", "check_settings"]
 
 _log = logging.getLogger(__name__)
 
-CAPABILITIES = ("stats", "history", "submit", "tokens")
+CAPABILITIES = ("stats", "history", "submit", "tests", "tokens")
 _SWEEP_S = 0.5
 _KEPT_FOR_THE_SOCKET = 32
 # Clients over the limit are told so, as long as they are not many; beyond that they are just closed.
@@ -88,6 +88,7 @@ class RpcServer:
         self.socket_path = socket_path
         self._tls = tls
         self._clock = clock
+        self._node = node
         self._dispatcher = Dispatcher(node)
         self._failures = FailureLimiter(config.failures_per_minute)
         self._connections: dict[Connection, None] = {}  # in the order in which they came
@@ -189,6 +190,7 @@ class RpcServer:
     def closed(self, connection: Connection) -> None:
         """Forget a client."""
         self._connections.pop(connection, None)
+        self._node.caller_gone(connection)
         if not self._connections:
             self._nobody.set()
         address = network_of(connection.session.origin.address)

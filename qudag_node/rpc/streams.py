@@ -1,14 +1,15 @@
-"""What the streams say: statistics as a full frame and deltas, events and log lines as they come."""
+"""What the streams say: statistics as a full frame and deltas, events, log lines and tests as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
-from qudag_node.rpc.offers import Document, Offers, OffersRecords, OffersStatistics
+from qudag_node.rpc.offers import Document, Offers, OffersRecords, OffersStatistics, OffersTests
 from qudag_node.rpc.subscriptions import Stream
 from qudag_node.wire.framing import Notification, encode
 
-__all__ = ["EventStream", "LogStream", "StatisticsStream", "make_stream"]
+__all__ = ["EventStream", "LogStream", "StatisticsStream", "TestStream", "make_stream"]
 
 
 class StatisticsStream:
@@ -81,8 +82,47 @@ class LogStream:
         """Nothing: ``log`` tells the past."""
 
 
+class TestStream:
+    """``test``: what happens to one test. Who joins, or was passed over, gets all that matters of it."""
+
+    #: pytest looks at the name.
+    __test__ = False
+
+    def __init__(self, node: OffersTests, test_id: str, id_: int) -> None:
+        self._watch = node.watch_test(test_id)
+        self._about = {"stream": id_, "test_id": test_id}
+        self._newest_by_kind: dict[object, Document] = {}
+        self._sequence = 0
+        self._take(self._watch.so_far())
+
+    def advance(self) -> bytes | None:
+        """Return what happened since the last time, if anything did."""
+        events = self._watch.events_after(self._sequence)
+        self._take(events)
+        return self._packed(events) if events else None
+
+    def full(self) -> bytes:
+        """Return how the test stood when the stream last advanced."""
+        return self._packed(sorted(self._newest_by_kind.values(), key=_seq_of))
+
+    def _take(self, events: Sequence[Document]) -> None:
+        for event in events:
+            self._newest_by_kind[event["event"]] = event
+            self._sequence = _seq_of(event)
+
+    def _packed(self, events: Sequence[Document]) -> bytes:
+        return encode(Notification("test", [{**self._about, "events": list(events)}]))
+
+
+def _seq_of(event: Document) -> int:
+    return cast("int", event["seq"])
+
+
 def make_stream(node: Offers, topic: str, id_: int) -> Stream:
-    """Return a new stream of a topic, which is one of ``methods.streams.TOPICS``."""
+    """Return a new stream of a topic: one of ``methods.streams.TOPICS``, or ``test:`` and a test's id."""
+    kind, colon, test_id = topic.partition(":")
+    if colon and kind == "test":
+        return TestStream(node, test_id, id_)
     streams: dict[str, Callable[[Offers, int], Stream]] = {
         "stats": StatisticsStream,
         "events": EventStream,

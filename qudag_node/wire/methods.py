@@ -60,10 +60,16 @@ METHODS: dict[str, Method] = {
             "config",
             "subscribe",
             "unsubscribe",
+            "test.list",
+            "test.show",
+            "test.plan",
+            "test.subscribe",
         ],
         Method(Role.VIEWER),
     ),
     "submit": Method(Role.OPERATOR),
+    "test.start": Method(Role.OPERATOR),
+    "test.cancel": Method(Role.OPERATOR),
     **dict.fromkeys(
         [
             "peer.add",
@@ -82,5 +88,12 @@ METHODS: dict[str, Method] = {
 }
 """Every method by name."""
 
-NOTIFICATIONS: dict[str, int] = {"stats.full": 1, "stats.delta": 1, "events": 1, "log": 1, "closing": 1}
+NOTIFICATIONS: dict[str, int] = {
+    "stats.full": 1,
+    "stats.delta": 1,
+    "events": 1,
+    "log": 1,
+    "test": 1,
+    "closing": 1,
+}
 """Every notification by name, and since which version."""

@@ -71,6 +71,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "config": {},
     "submit": {"payloads": [b"hello"]},
     "subscribe": {"topic": "log"},
+    "test.plan": {"type": "ping", "target": "peer2", "options": {}},
+    "test.start": {"type": "connectivity", "target": "peer2", "options": {"timeout_s": 0.5}},
+    "test.list": {"limit": 5},
     "peer.alias": {"peer": "peer2", "alias": "neighbour"},
     "peer.add": {"address": "127.0.0.1:1"},
     "peer.remove": {"peer": "127.0.0.1:1"},
@@ -89,7 +92,7 @@ def test_every_answer_has_the_documented_fields_and_no_other(node: Connection) -
         assert set(answer) == expected, method
 
 
-NESTED = ("connections", "topology", "events", "token.list", "status")
+NESTED = ("connections", "topology", "events", "token.list", "status", "test.list")
 
 
 def test_the_fields_inside_are_documented_too(node: Connection) -> None:
@@ -104,4 +107,5 @@ def test_the_fields_inside_are_documented_too(node: Connection) -> None:
 
 def test_every_method_is_called_here_or_tested_elsewhere() -> None:
     elsewhere = {"hello", "authenticate", "stats", "unsubscribe", "shutdown", "lab.hold"}
+    elsewhere |= {"test.show", "test.cancel", "test.subscribe"}
     assert set(METHODS) - set(CALLS) == elsewhere

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 
 from qudag_node.rpc.caller import Caller
-from qudag_node.rpc.methods import itself, lab, peers, records, statistics, streams, submission, tokens
+from qudag_node.rpc.methods import itself, lab, peers, records, statistics, streams, submission, tests, tokens
 from qudag_node.rpc.offers import Document, Offers
 from qudag_node.rpc.params import Params
 from qudag_node.wire.framing import Packed
@@ -37,6 +37,12 @@ HANDLERS: Mapping[str, Handler] = {
     "submit": submission.submit,
     "subscribe": streams.subscribe,
     "unsubscribe": streams.unsubscribe,
+    "test.start": tests.start,
+    "test.cancel": tests.cancel,
+    "test.subscribe": tests.subscribe,
+    "test.list": tests.list_,
+    "test.show": tests.show,
+    "test.plan": tests.plan,
     "lab.hold": lab.hold,
 }
 """Every method but ``hello`` and ``authenticate``, which come before there is a caller."""

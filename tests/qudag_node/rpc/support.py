@@ -12,8 +12,11 @@ from typing import Any, cast
 
 from qudag_node.config import RpcConfig
 from qudag_node.errors import AmbiguousError, NotFoundError, PeerRefusedError
+from qudag_node.nettests.job import Watch
 from qudag_node.overlay.identity import Identity
 from qudag_node.rpc import Document, RpcServer, TokenStore, server_tls
+from qudag_node.rpc.caller import Caller
+from qudag_node.rpc.offers import WatchesTest
 from qudag_node.wire.addresses import TcpAddress, TlsAddress, UnixAddress, parse_address
 from qudag_node.wire.framing import Packed, pack
 from qudag_node.wire.methods import Role
@@ -35,6 +38,9 @@ class FixedNode:
         self.forgotten = 0
         self.payload = b""
         self.submitted = asyncio.Event()
+        self.watches: dict[str, WatchesTest] = {"abcdefghijkl": Watch(time.time, time.monotonic)}
+        self.owners: list[object] = []
+        self.gone: list[object] = []
 
     def statistics(self, *, fresh: bool = False) -> Document:
         self.tick += 1
@@ -119,6 +125,42 @@ class FixedNode:
 
     def hold(self, *, held: bool) -> Document:
         return self._called("hold", held)
+
+    def start_test(
+        self,
+        test_type: str,
+        target: str | None,
+        options: Mapping[str, object],
+        *,
+        owner: Caller,
+        cancel_with_owner: bool,
+    ) -> Document:
+        self.owners.append(owner)
+        self._called("start_test", test_type, target, dict(options), cancel_with_owner)
+        return {"test_id": "abcdefghijkl"}
+
+    def cancel_test(self, test_id: str) -> Document:
+        return self._called("cancel_test", test_id)
+
+    async def find_test(self, test_id: str) -> None:
+        await asyncio.sleep(0)
+        if test_id not in self.watches:
+            raise NotFoundError(f"no test {test_id!r}")
+
+    def watch_test(self, test_id: str) -> WatchesTest:
+        return self.watches[test_id]
+
+    async def list_tests(self, limit: int, test_type: str | None, target: str | None) -> Document:
+        return self._called("list_tests", limit, test_type, target)
+
+    async def show_test(self, test_id: str) -> Document:
+        return self._called("show_test", test_id)
+
+    def plan_test(self, test_type: str, target: str | None, options: Mapping[str, object]) -> Document:
+        return self._called("plan_test", test_type, target, dict(options))
+
+    def caller_gone(self, caller: object) -> None:
+        self.gone.append(caller)
 
     async def submit(self, payloads: Sequence[bytes]) -> int:
         if payloads == [b"wait"]:

@@ -1,9 +1,12 @@
 """docs/wire-format.md says everything that the tables of the wire have, and nothing else."""
 
 import re
+from dataclasses import Field, fields
+from typing import Any
 
 import pytest
 
+from qudag_node.nettests.requests import TestType, options_of
 from qudag_node.wire import (
     CLIENT_LIMITS,
     COLUMN_TYPES,
@@ -105,3 +108,28 @@ def size(count: int) -> str:
 )
 def test_the_limits_are_those_of_the_decoder(limit: str, cells: list[str]) -> None:
     assert f"| {limit} | {' | '.join(cells)} |" in PAGE
+
+
+def test_every_option_of_a_test_has_its_row() -> None:
+    table = chapter("Options of a test")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$", table, re.MULTILINE)
+    assert rows == [
+        (test_type.value, *described(option)) for test_type in TestType for option in options(test_type)
+    ]
+
+
+def options(test_type: TestType) -> tuple[Field[Any], ...]:
+    return fields(options_of(test_type, {}))
+
+
+def described(option: Field[Any]) -> tuple[str, str, str, str]:
+    """The cells of an option: name, type with its range, default, meaning."""
+    about, default = option.metadata, option.default
+    meaning = about["help"][0].upper() + about["help"][1:]
+    if isinstance(default, bool):
+        return option.name, "boolean", str(default).lower(), meaning
+    if "least" in about:
+        kind = "integer" if isinstance(default, int) else "number"
+        limits = f"{about['least']:.15g} to {about['most']:.15g}"
+        return option.name, f"{kind}, {limits}", "nil" if default is None else f"{default:g}", meaning
+    return option.name, "text", "nil" if default is None else f"`{default}`" if default else "empty", meaning
