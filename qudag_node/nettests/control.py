@@ -115,10 +115,18 @@ class Control:
     Args:
         port: The overlay.
         monotonic: Reads the clock for the rates of requests; seconds.
+        handler_timeout_s: How long a request may take to be handled.
     """
 
-    def __init__(self, port: TestPort, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        port: TestPort,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        handler_timeout_s: float = _HANDLER_TIMEOUT_S,
+    ) -> None:
         self._port = port
+        self._handler_timeout_s = handler_timeout_s
         self._monotonic = monotonic
         self._handler_by_method: dict[str, Handler] = {}
         self._take_by_opcode: dict[int, Take] = {
@@ -162,9 +170,22 @@ class Control:
             await tasks.__aexit__(None, None, None)
 
     async def ask(
-        self, peer: PeerId, method: str, params: dict[str, object], *, timeout_s: float = 5.0
+        self,
+        peer: PeerId,
+        method: str,
+        params: dict[str, object],
+        *,
+        timeout_s: float = 5.0,
+        way: Way | None = None,
     ) -> dict[str, Any]:
         """Ask a peer and return its answer, which is a stranger's: read it with ``Params``.
+
+        Args:
+            peer: Whom.
+            method: What for.
+            params: What MessagePack takes.
+            timeout_s: How long to wait.
+            way: Insist on one; see ``TestPort.send``.
 
         Raises:
             DeclinedError: It will not, and says why.
@@ -180,8 +201,8 @@ class Control:
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[peer, identity] = answer
         try:
-            way = self._port.send(peer, body)
-            response = await self._response(peer, body, answer, way, timeout_s)
+            goes = self._port.send(peer, body, way=way)
+            response = await self._response(peer, body, answer, goes, timeout_s)
         except TimeoutError as exc:
             name = self._port.facts(peer).name
             raise PeerTimeoutError(f"{name}: no answer to {method} within {timeout_s:g} s") from exc
@@ -220,7 +241,7 @@ class Control:
                 await asyncio.wait([answer], timeout=timeout_s / 2)
                 if not answer.done():
                     with contextlib.suppress(PeerUnreachableError):  # the first one may still arrive
-                        self._port.send(peer, body)
+                        self._port.send(peer, body, way=way)
             return await answer
 
     # What comes in
@@ -303,7 +324,7 @@ class Control:
             method = clean_text(request.method, 64)
             return _refusal(identity, Status.UNKNOWN, f"this node does not know {method!r}")
         try:
-            async with asyncio.timeout(_HANDLER_TIMEOUT_S):
+            async with asyncio.timeout(self._handler_timeout_s):
                 result = await handler(asker, request.params)
             body = encode_response(Response(identity, Status.OK, result, ""))
             if len(body) > MAX_BODY_BYTES:

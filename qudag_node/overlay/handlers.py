@@ -249,9 +249,11 @@ class Handlers:
         decision = self._judge(received, received.payload, PLAIN_KINDS)
         match decision:
             case Forward(next_hop, forwarded):
+                if next_hop not in self._neighbours:
+                    return DropCause.NO_ROUTE
                 frame = encode_frame(FrameType.ROUTED, forwarded)
-                sent = self._neighbours.send(next_hop, FrameType.ROUTED, frame, received.read_mono_s)
-                return None if sent or next_hop in self._neighbours else DropCause.NO_ROUTE
+                self._neighbours.send(next_hop, FrameType.ROUTED, frame, received.read_mono_s)
+                return None
             case Deliver(message):
                 self.on_message(message)
                 return None
@@ -264,18 +266,16 @@ class Handlers:
                 raise AssertionError(f"a ROUTED frame led to {decision}")
 
     def _handle_test_envelope(self, received: Received) -> _Fate:
-        link, envelope, read_mono_s = received.link, received.payload[1:], received.read_mono_s
-        decision = self._judge(received, envelope, TEST_KINDS)
-        if isinstance(decision, Forward) and decision.next_hop not in self._neighbours:
-            came_from = self._key_of(link)
-            decision = self._parts.router.lost_hop(envelope, came_from, self._clock.monotonic())
+        read_mono_s = received.read_mono_s
+        decision = self._judge(received, received.payload[1:], TEST_KINDS)
         if isinstance(decision, TraceEnd):
             decision = self._answer_trace(decision, read_mono_s)
         match decision:
             case Forward(next_hop, forwarded):
-                self._neighbours.send(
-                    next_hop, FrameType.TEST, encode_test(Subtype.ENVELOPE, forwarded), read_mono_s
-                )
+                if next_hop not in self._neighbours:
+                    return DropCause.NO_ROUTE
+                frame = encode_test(Subtype.ENVELOPE, forwarded)
+                self._neighbours.send(next_hop, FrameType.TEST, frame, read_mono_s)
                 return None
             case Deliver(message):
                 return self.on_test(message.source, message.body, message.hops, read_mono_s)
@@ -289,12 +289,9 @@ class Handlers:
 
     def _judge(self, received: Received, envelope: bytes, kinds: Container[RoutedKind]) -> Decision:
         now_mono_s = self._clock.monotonic()
-        return self._parts.router.receive(envelope, self._key_of(received.link), now_mono_s, kinds=kinds)
-
-    def _key_of(self, link: Link) -> bytes:
-        """Return who is at the other end; nobody once the link no longer stands."""
-        neighbour = self._neighbours.at(link)
-        return b"" if neighbour is None else neighbour.key
+        neighbour = self._neighbours.at(received.link)
+        came_from = b"" if neighbour is None else neighbour.key
+        return self._parts.router.receive(envelope, came_from, now_mono_s, kinds=kinds)
 
     def _answer_trace(self, end: TraceEnd, read_mono_s: float) -> Forward | Drop:
         processing_ns = round((self._clock.monotonic() - read_mono_s) * 1e9)

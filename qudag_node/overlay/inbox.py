@@ -1,4 +1,7 @@
-"""Received frames that wait for their handler: bounded for each link, and taken from the links in turn."""
+"""Received frames that wait for their handler: bounded for each link, and taken from the links in turn.
+
+Test messages have as little of a link's room as they have of a send queue; see ``queue``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import NamedTuple
 
 from qudag_node.overlay.frames import FrameType
 from qudag_node.overlay.link import Link
+from qudag_node.overlay.queue import has_room_for_tests
 
 __all__ = ["FULL", "Inbox", "Received"]
 
@@ -27,14 +31,39 @@ class Received(NamedTuple):
     identity: bytes = b""
 
 
+class _Waiting:
+    """What waits of one link."""
+
+    __slots__ = ("frames", "size_bytes", "test_bytes", "tests")
+
+    def __init__(self) -> None:
+        self.frames: deque[Received] = deque()
+        self.size_bytes = self.tests = self.test_bytes = 0
+
+    def put(self, received: Received, size_bytes: int) -> None:
+        self.frames.append(received)
+        self.size_bytes += size_bytes
+        if received.kind is FrameType.TEST:
+            self.tests += 1
+            self.test_bytes += size_bytes
+
+    def take(self) -> Received:
+        received = self.frames.popleft()
+        size_bytes = len(received.payload)
+        self.size_bytes -= size_bytes
+        if received.kind is FrameType.TEST:
+            self.tests -= 1
+            self.test_bytes -= size_bytes
+        return received
+
+
 class Inbox:
     """What waits. A link that sends much waits behind itself, not before the others."""
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._waiting_by_link: dict[Link, deque[Received]] = {}
-        self._bytes_by_link: dict[Link, int] = {}
+        self._waiting_by_link: dict[Link, _Waiting] = {}
         self._turns: deque[Link] = deque()
         self._messages = 0
         self._bytes = 0
@@ -54,13 +83,11 @@ class Inbox:
         if self._bytes + size_bytes > _MAX_TOTAL_BYTES:
             return False
         if waiting is None:
-            waiting = self._waiting_by_link[link] = deque()
-            self._bytes_by_link[link] = 0
+            waiting = self._waiting_by_link[link] = _Waiting()
             self._turns.append(link)
-        elif len(waiting) >= self._max_messages or self._bytes_by_link[link] + size_bytes > self._max_bytes:
+        elif not self._has_room(waiting, received.kind, size_bytes):
             return False
-        waiting.append(received)
-        self._bytes_by_link[link] += size_bytes
+        waiting.put(received, size_bytes)
         self._messages += 1
         self._bytes += size_bytes
         return True
@@ -71,13 +98,21 @@ class Inbox:
             return None
         link = self._turns.popleft()
         waiting = self._waiting_by_link[link]
-        received = waiting.popleft()
-        size_bytes = len(received.payload)
+        received = waiting.take()
         self._messages -= 1
-        self._bytes -= size_bytes
-        if waiting:
-            self._bytes_by_link[link] -= size_bytes
+        self._bytes -= len(received.payload)
+        if waiting.frames:
             self._turns.append(link)
         else:
-            del self._waiting_by_link[link], self._bytes_by_link[link]
+            del self._waiting_by_link[link]
         return received
+
+    def _has_room(self, waiting: _Waiting, kind: FrameType, size_bytes: int) -> bool:
+        if kind is FrameType.TEST:
+            return has_room_for_tests(
+                self._max_messages, len(waiting.frames), waiting.tests
+            ) and has_room_for_tests(self._max_bytes, waiting.size_bytes, waiting.test_bytes)
+        return (
+            len(waiting.frames) - waiting.tests < self._max_messages
+            and waiting.size_bytes - waiting.test_bytes + size_bytes <= self._max_bytes
+        )

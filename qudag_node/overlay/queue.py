@@ -1,7 +1,9 @@
 """What waits to be sent on one link: bounded in messages and bytes, control before data.
 
 A full queue refuses the newest message and names the cause; it never grows and never blocks. Control frames
-have room of their own, so a flood of data cannot silence the pings that show it.
+have room of their own, so a flood of data cannot silence the pings that show it. Test messages wait among the
+data, so that they meet what data meet, and take no room from them: they may fill half of a queue that is
+empty, and a twentieth of one that is not, and so no more than that of a link that others fill.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from typing import NamedTuple
 
 from qudag_node.overlay.frames import CONTROL_TYPES, FrameType
 
-__all__ = ["DropCause", "QueueLimits", "Queued", "SendQueue"]
+__all__ = ["DropCause", "QueueLimits", "Queued", "SendQueue", "has_room_for_tests"]
+
+# What tests may take of the way of others.
+_TESTS_PART = 20
 
 
 class DropCause(StrEnum):
@@ -24,6 +29,8 @@ class DropCause(StrEnum):
     BYTES = "queue_full_bytes"
     #: The queue holds as many messages as allowed.
     MESSAGES = "queue_full_messages"
+    #: A test message, and tests have as much of the queue as they may.
+    TESTS = "queue_full_tests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +59,24 @@ class Queued(NamedTuple):
     queued_mono_s: float
 
 
+def has_room_for_tests(limit: int, waiting: int, tests: int) -> bool:
+    """Tell whether a queue takes another test message.
+
+    Args:
+        limit: What the queue holds, tests apart.
+        waiting: What waits in it, tests included.
+        tests: The tests among them.
+    """
+    return waiting * 2 < limit or tests * _TESTS_PART < limit
+
+
 class _Lane:
-    __slots__ = ("entries", "max_bytes", "max_messages", "size_bytes")
+    __slots__ = ("entries", "max_bytes", "max_messages", "size_bytes", "test_bytes", "tests")
 
     def __init__(self, max_bytes: int, max_messages: int) -> None:
         self.entries: deque[Queued] = deque()
         self.size_bytes = 0
+        self.tests = self.test_bytes = 0
         self.max_bytes = max_bytes
         self.max_messages = max_messages
 
@@ -68,9 +87,13 @@ class _Lane:
             size_bytes = len(entries[0].frame)
             if taken and taken_bytes + size_bytes > max_bytes:
                 break
-            taken.append(entries.popleft())
+            entry = entries.popleft()
+            taken.append(entry)
             taken_bytes += size_bytes
             self.size_bytes -= size_bytes
+            if entry.kind is FrameType.TEST:
+                self.tests -= 1
+                self.test_bytes -= size_bytes
         return taken_bytes
 
 
@@ -100,10 +123,18 @@ class SendQueue:
     def offer(self, kind: FrameType, frame: bytes, now_mono_s: float) -> DropCause | None:
         """Queue a whole frame; return None, or why it was dropped instead."""
         lane = self._control if kind in CONTROL_TYPES else self._data
-        if len(lane.entries) >= lane.max_messages:
-            return DropCause.MESSAGES
         size_bytes = len(frame)
-        if lane.size_bytes + size_bytes > lane.max_bytes:
+        if kind is FrameType.TEST:
+            if not (
+                has_room_for_tests(lane.max_messages, len(lane.entries), lane.tests)
+                and has_room_for_tests(lane.max_bytes, lane.size_bytes, lane.test_bytes)
+            ):
+                return DropCause.TESTS
+            lane.tests += 1
+            lane.test_bytes += size_bytes
+        elif len(lane.entries) - lane.tests >= lane.max_messages:
+            return DropCause.MESSAGES
+        elif lane.size_bytes - lane.test_bytes + size_bytes > lane.max_bytes:
             return DropCause.BYTES
         lane.entries.append(Queued(kind, frame, now_mono_s))
         lane.size_bytes += size_bytes
@@ -125,5 +156,5 @@ class SendQueue:
         rest = [*self._control.entries, *self._data.entries]
         for lane in (self._control, self._data):
             lane.entries.clear()
-            lane.size_bytes = 0
+            lane.size_bytes = lane.tests = lane.test_bytes = 0
         return rest

@@ -1,7 +1,8 @@
 """How much one peer may send: token buckets for its messages and bytes. Time is an argument.
 
 Control frames (pings, adverts, peer exchange) have a bucket of their own: data over the limit must not
-cost a peer its pongs, and a flood of pings must not hide behind a generous limit for data.
+cost a peer its pongs, and a flood of pings must not hide behind a generous limit for data. So do test
+messages: what a test sends too much of must cost nobody's data.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class RateLimits:
     """What one peer may send to us.
 
     Attributes:
-        messages_per_s: Data, routed and test frames.
+        messages_per_s: Data and routed frames; as many test frames besides.
         bytes_per_s: Bytes of those frames.
         control_per_s: All other frames.
         burst_s: How many seconds' worth may come at once.
@@ -142,15 +143,19 @@ class RateLimits:
 class PeerRateLimiter:
     """The limits of one peer; ask once for each frame received from it."""
 
-    __slots__ = ("_bytes", "_control", "_messages")
+    __slots__ = ("_bytes", "_control", "_messages", "_test_bytes", "_test_messages")
 
     def __init__(self, limits: RateLimits, now_mono_s: float) -> None:
-        self._messages = TokenBucket(
-            limits.messages_per_s, max(1.0, limits.messages_per_s * limits.burst_s), now_mono_s
+        self._messages, self._test_messages = (
+            TokenBucket(limits.messages_per_s, max(1.0, limits.messages_per_s * limits.burst_s), now_mono_s)
+            for _ in range(2)
         )
         # A burst smaller than the largest frame would never let it through.
-        self._bytes = TokenBucket(
-            limits.bytes_per_s, max(128.0 * 1024, limits.bytes_per_s * limits.burst_s), now_mono_s
+        self._bytes, self._test_bytes = (
+            TokenBucket(
+                limits.bytes_per_s, max(128.0 * 1024, limits.bytes_per_s * limits.burst_s), now_mono_s
+            )
+            for _ in range(2)
         )
         self._control = TokenBucket(limits.control_per_s, max(1.0, limits.control_burst), now_mono_s)
 
@@ -158,9 +163,11 @@ class PeerRateLimiter:
         """Return None to accept a frame, or why it is dropped."""
         if kind in CONTROL_TYPES:
             return None if self._control.take(1, now_mono_s) else RefusalCause.CONTROL
-        if not self._messages.take(1, now_mono_s):
+        is_test = kind is FrameType.TEST
+        messages = self._test_messages if is_test else self._messages
+        if not messages.take(1, now_mono_s):
             return RefusalCause.MESSAGES
-        if not self._bytes.take(size_bytes, now_mono_s):
-            self._messages.put_back(1)
+        if not (self._test_bytes if is_test else self._bytes).take(size_bytes, now_mono_s):
+            messages.put_back(1)
             return RefusalCause.BYTES
         return None

@@ -352,10 +352,6 @@ class Router:
             return self._stop(message, came_from, DropCause.LOOP, now_mono_s)
         return Forward(next_hop, encoded[:-1] + bytes((message.ttl - 1,)))
 
-    def lost_hop(self, encoded: bytes, came_from: bytes, now_mono_s: float) -> TraceEnd | Drop:
-        """An envelope was to be passed on to a neighbour whose link has just ended: what becomes of it."""
-        return self._stop(decode_routed(encoded), came_from, DropCause.NO_ROUTE, now_mono_s)
-
     def answer(
         self, end: TraceEnd, *, received_unix_ns: int, sent_unix_ns: int, processing_ns: int
     ) -> Forward | Drop:

@@ -16,11 +16,11 @@ from qudag_node.errors import (
     PeerTimeoutError,
     PeerUnreachableError,
 )
-from qudag_node.nettests.control import Asker
+from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.messages import Opcode, Request, Response, Status, encode_request, encode_response
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.testport import TestMessage, Way
-from qudag_node.peerid import PeerId
+from qudag_node.peerid import PeerId, peer_id_of
 from tests.qudag_node.nettests.nodes import Tested, chain
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, linked, running
@@ -302,3 +302,38 @@ async def test_who_fails_on_a_body_ends_neither_link_nor_node(
         await until(lambda: last.drops == {"test_failed": 20})
         assert (await first.control.ask(last.id, "echo", {}))["peer"] == first.id
         assert 5 <= len([record for record in caplog.records if record.levelno >= logging.ERROR]) < 20
+
+
+async def test_what_takes_too_long_is_given_up() -> None:
+    async def never(_: Asker, __: dict[str, object]) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    a, b = Node("a"), Node("b")
+    async with running(a, b):
+        one = Tested(a)
+        patient = Control(b.overlay.tests, handler_timeout_s=0.05)
+        patient.serve("never", never)
+        async with one.control, patient:
+            await linked((a, b))
+            with pytest.raises(DeclinedError, match="took too long"):
+                await one.control.ask(b.identity.peer_id, "never", {}, timeout_s=60.0)
+
+
+async def test_what_was_asked_is_remembered_in_bounds() -> None:
+    now_s = 0.0
+
+    async with chain("ab") as (a, b):
+        control = Control(b.port, monotonic=lambda: now_s)
+        control.serve("echo", echo)
+        async with control:
+            for identity in range(100):
+                now_s += 1.0
+                await a.control.ask(b.id, "echo", {"n": identity})
+            [served] = control._served.values()
+            assert len(served.answer_by_identity) == 16
+            # So many identities are not linked; what counts is that nothing is kept of more than 256.
+            for number in range(300):
+                now_s += 1.0
+                control._served_of(peer_id_of(number.to_bytes(32)))
+            assert len(control._served) == 256

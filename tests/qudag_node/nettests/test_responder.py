@@ -16,6 +16,7 @@ from qudag_node.nettests.consent import Caps, Consent, Grant
 from qudag_node.nettests.control import Asker
 from qudag_node.nettests.responder import Responder
 from qudag_node.overlay.clock import Clock
+from qudag_node.overlay.testport import Way
 from tests.qudag_node.nettests.nodes import Tested, chain
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, linked, running
@@ -145,9 +146,11 @@ async def test_a_session_belongs_to_who_opened_it() -> None:
 
 
 async def test_links_are_tested_by_neighbours_and_the_overlay_by_all() -> None:
-    async with responding("abc") as ([a, _, c], last):
+    async with responding("abc") as ([a, b, c], last):
         with pytest.raises(DeclinedError, match="tcp sessions are for neighbours"):
             await a.control.ask(c.id, "session.open", asked("tcp"))
+        with pytest.raises(DeclinedError, match="tcp sessions are for neighbours"):
+            await b.control.ask(c.id, "session.open", asked("tcp"), way=Way.OVERLAY)
         await a.control.ask(c.id, "session.open", asked("stress"))
         assert await a.control.ask(c.id, "session.end", {"session": bytes(16)}) == {"received": 42}
         assert last.kind.log == ["open", "finish"]
@@ -314,6 +317,8 @@ async def test_nobody_is_dialled_elsewhere() -> None:
     async with responding("abc") as ([a, b, c], _):
         with pytest.raises(DeclinedError, match="only a neighbour"):
             await a.control.ask(c.id, "dialback", {}, timeout_s=20.0)
+        with pytest.raises(DeclinedError, match="only a neighbour"):
+            await b.control.ask(c.id, "dialback", {}, timeout_s=20.0, way=Way.OVERLAY)
         [link] = [link for link in c.node.overlay.links() if link.peer_id == b.id]
         for port in (22, 1, 65_535):
             with pytest.raises(DeclinedError, match="only the port that you have announced"):

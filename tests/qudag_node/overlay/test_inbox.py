@@ -53,3 +53,34 @@ async def test_all_links_together_are_bounded(links: list[Link]) -> None:
     chunk = bytes(1 << 20)
     assert all(inbox.offer(frame(links[number % 3], chunk)) for number in range(64))
     assert not any(inbox.offer(frame(link, b"x")) for link in links)
+
+
+def framed_test(link: Link, payload: bytes = b"t") -> Received:
+    return Received(link, FrameType.TEST, payload, 0.0)
+
+
+async def test_tests_leave_data_their_room(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=40, max_bytes=1000)
+    one, other, _ = links
+    assert sum(inbox.offer(framed_test(one)) for _ in range(40)) == 20
+    assert sum(inbox.offer(frame(one, b"d")) for _ in range(80)) == 40
+    assert inbox.offer(framed_test(other))
+    while inbox.take() is not None:
+        pass
+    for _ in range(20):
+        inbox.offer(frame(one, b"d"))
+    # A twentieth of a room that is half full.
+    assert [inbox.offer(framed_test(one)) for _ in range(3)] == [True, True, False]
+    kinds = [received.kind for received in iter(inbox.take, None)]
+    assert kinds.count(FrameType.TEST) == 2
+    assert inbox.offer(framed_test(one))
+
+
+async def test_the_bytes_of_tests_are_bounded_apart(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=1000, max_bytes=1000)
+    one = links[0]
+    for _ in range(2):
+        assert sum(inbox.offer(framed_test(one, bytes(100))) for _ in range(20)) == 5
+        assert sum(inbox.offer(frame(one, bytes(100))) for _ in range(20)) == 10
+        while inbox.take() is not None:
+            pass

@@ -82,8 +82,9 @@ def test_the_queue_stays_within_its_limits_and_loses_nothing(
     for turn, (kind, frame) in enumerate(offers):
         if queue.offer(kind, frame, float(turn)) is None:
             accepted.append((kind, frame))
-        assert len(queue) <= LIMITS.data_messages + LIMITS.control_messages
-        assert queue.size_bytes <= LIMITS.data_bytes + LIMITS.control_bytes
+        # Tests come on top, up to half, the last one whole.
+        assert len(queue) <= LIMITS.data_messages * 1.5 + 1 + LIMITS.control_messages
+        assert queue.size_bytes <= LIMITS.data_bytes * 1.5 + 60 + LIMITS.control_bytes
         if turn % 3 == 2:
             taken += [(entry.kind, entry.frame) for entry in queue.take(batch)]
         assert queue.size_bytes == sum(len(f) for _, f in accepted) - sum(len(f) for _, f in taken)
@@ -97,3 +98,44 @@ def test_the_queue_stays_within_its_limits_and_loses_nothing(
 def test_limits_must_be_positive() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         QueueLimits(data_messages=0)
+
+
+def filled(queue: SendQueue, kind: FrameType, frame: bytes = b"x") -> tuple[int, DropCause]:
+    """Offer frames until one is refused; return how many were taken, and why no more."""
+    taken = 0
+    while (cause := queue.offer(kind, frame, 0.0)) is None:
+        taken += 1
+    return taken, cause
+
+
+def test_tests_wait_among_the_data_and_take_no_room_from_them() -> None:
+    queue = SendQueue(QueueLimits(data_messages=200))
+    assert filled(queue, FrameType.TEST) == (100, DropCause.TESTS)
+    assert filled(queue, FrameType.DATA) == (200, DropCause.MESSAGES)
+    assert queue.offer(FrameType.ROUTED, b"x", 0.0) is DropCause.MESSAGES
+    assert [entry.kind for entry in queue.take(150)] == [FrameType.TEST] * 100 + [FrameType.DATA] * 50
+    assert filled(queue, FrameType.DATA) == (50, DropCause.MESSAGES)
+
+
+def test_of_a_queue_that_others_fill_tests_have_a_twentieth() -> None:
+    queue = SendQueue(QueueLimits(data_messages=200))
+    for _ in range(100):
+        queue.offer(FrameType.DATA, b"x", 0.0)
+    assert filled(queue, FrameType.TEST) == (10, DropCause.TESTS)
+    filled(queue, FrameType.DATA)
+    sent = 0
+    for _ in range(2100):
+        sent += sum(entry.kind is FrameType.TEST for entry in queue.take(1))
+        queue.offer(FrameType.DATA, b"x", 0.0)
+        queue.offer(FrameType.TEST, b"x", 0.0)
+    # Neither starved nor more than their part, which is 10 of 210.
+    assert 90 <= sent <= 110
+
+
+def test_the_bytes_of_tests_are_bounded_too() -> None:
+    queue = SendQueue(QueueLimits(data_bytes=1000))
+    assert filled(queue, FrameType.TEST, bytes(100)) == (5, DropCause.TESTS)
+    assert filled(queue, FrameType.DATA, bytes(100)) == (10, DropCause.BYTES)
+    queue.clear()
+    assert filled(queue, FrameType.TEST, bytes(100)) == (5, DropCause.TESTS)
+    assert filled(queue, FrameType.DATA, bytes(100)) == (10, DropCause.BYTES)

@@ -78,6 +78,7 @@ def test_nobody_alone_uses_up_a_shared_budget() -> None:
     assert [budget.take("greedy", 0.0) for _ in range(4)] == [True, True, False, False]
     assert [budget.take(name, 0.0) for name in "abcde"] == [True, True, True, True, False]
     # What all together did not get costs nobody its own part.
+    assert not budget.take("e", 0.0)
     assert [budget.take("e", 0.1), budget.take("greedy", 0.1)] == [True, False]
     assert budget.take("greedy", 1.0)
 
@@ -86,3 +87,21 @@ def test_a_shared_budget_remembers_so_many_and_is_bounded_all_the_same() -> None
     budget = FairBudget(1, 100, each_per_s=1, each_burst=1, capacity=8)
     taken = sum(budget.take(number, 0.0) for number in range(1000))
     assert (taken, len(budget)) == (100, 8)
+
+
+def test_who_shares_often_is_remembered_longest() -> None:
+    budget = FairBudget(1000, 1000, each_per_s=0.001, each_burst=2, capacity=2)
+    assert [budget.take(name, 0.0) for name in ("often", "once", "often", "new")] == [True] * 4
+    assert not budget.take("often", 0.0)
+    assert budget.take("once", 0.0)
+
+
+def test_tests_over_the_limit_cost_a_peer_no_data() -> None:
+    limiter = PeerRateLimiter(RateLimits(messages_per_s=2), 0.0)
+    verdicts = [limiter.admit(FrameType.TEST, 1, 0.0) for _ in range(3)]
+    assert verdicts == [None, None, RefusalCause.MESSAGES]
+    assert [limiter.admit(FrameType.DATA, 1, 0.0) for _ in range(3)] == verdicts
+    narrow = PeerRateLimiter(RateLimits(bytes_per_s=1), 0.0)
+    assert narrow.admit(FrameType.TEST, 128 * 1024, 0.0) is None
+    assert narrow.admit(FrameType.TEST, 10, 0.0) is RefusalCause.BYTES
+    assert narrow.admit(FrameType.DATA, 128 * 1024, 0.0) is None

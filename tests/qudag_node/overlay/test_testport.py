@@ -8,7 +8,7 @@ import time
 import pytest
 
 from qudag_node.errors import AmbiguousError, NotFoundError, PeerUnreachableError
-from qudag_node.overlay.frames import FrameType, encode_frame
+from qudag_node.overlay.frames import FrameType, GoodbyeReason, encode_frame
 from qudag_node.overlay.handshake import Role
 from qudag_node.overlay.routed import MAX_BODY_BYTES, RoutedKind, sign_routed
 from qudag_node.overlay.signing import Signer
@@ -94,7 +94,34 @@ async def test_a_full_queue_is_told() -> None:
         with pytest.raises(PeerUnreachableError, match="queue of the link is full"):
             for _ in range(3):
                 a.overlay.tests.send(b.identity.peer_id, b"")
-        assert a.overlay.tests.drop_counts() == {"queue_full_messages": 1}
+        assert a.overlay.tests.drop_counts() == {"queue_full_tests": 1}
+
+
+async def test_what_comes_by_a_link_that_is_ending_is_dropped() -> None:
+    a, b = nodes = named("ab")
+    got = messages_of(b)
+    async with running(*nodes):
+        await linked((a, b))
+        a.overlay.tests.send(b.identity.peer_id, b"late")
+        for link in b.overlay.links():
+            link.leave(GoodbyeReason.REMOVED)
+        await until(lambda: b.overlay.tests.drop_counts() == {"link_closed": 1})
+        assert got == []
+
+
+async def test_both_clocks_tell_the_moment_of_reading() -> None:
+    a, b, c = nodes = named("abc")
+    got = messages_of(c)
+    async with running(*nodes):
+        await linked(*line_of(nodes))
+        await until(lambda: knows(a, b, c))
+        for number in range(50):
+            a.overlay.tests.send(c.identity.peer_id, bytes([number]))
+        await until(lambda: len(got) == 50)
+        offset_ns = time.time_ns() - time.monotonic_ns()
+        errors_ns = [abs(m.received_unix_ns - m.received_mono_s * 1e9 - offset_ns) for m in got]
+        # Neither is the time of handling: verifying takes longer. The machine may stall in between.
+        assert min(errors_ns) < 100_000
 
 
 async def test_facts_of_a_neighbour_a_distant_node_and_a_stranger() -> None:

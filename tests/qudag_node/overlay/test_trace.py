@@ -129,16 +129,6 @@ def test_a_relay_that_cannot_pass_it_on_says_why(
     assert end.reason is reason
 
 
-def test_a_link_that_has_just_ended_is_no_route() -> None:
-    relay = router_of(3)
-    payload = sent(router_of(1), ttl=9)
-    end = relay.lost_hop(payload, ME.public_key, 0.0)
-    assert isinstance(end, TraceEnd)
-    assert end.reason is TraceReason.NO_ROUTE
-    test = sign_routed(ME, YOU.public_key, b"", kind=RoutedKind.TEST, identity=ID, ttl=3)
-    assert relay.lost_hop(test, ME.public_key, 0.0) == Drop(DropCause.NO_ROUTE)
-
-
 def test_our_own_trace_that_comes_back_is_not_answered() -> None:
     me = router_of(1)
     assert take(me, sent(me, ttl=5)) == Drop(DropCause.LOOP)
