@@ -94,11 +94,11 @@ class Reflection(NamedTuple):
 def check(data: bytes, key: bytes | None) -> Request | str:
     """Read a request; a text says why it is to be dropped silently: ``malformed`` or ``unauthentic``."""
     request = parse_request(data, authenticated=key is not None)
-    if request is None or not request.error_estimate & 0xFF:
+    if request is None:
         return "malformed"
     if key is not None and not (has_digest(data, key) and are_intact(data, AUTHENTICATED_BYTES, key)):
         return "unauthentic"
-    return request
+    return request if request.error_estimate & 0xFF else "malformed"
 
 
 def answer(session: Session, reflection: Reflection, clock: ErrorEstimate, sending_unix_ns: int) -> bytes:
@@ -157,6 +157,7 @@ class SessionTable:
         identity = (source, ssid)
         session = self._sessions.get(identity)
         if session is None or now_mono_s - session.last_mono_s > self._idle_s:
+            self._sessions.pop(identity, None)
             while len(self._sessions) >= self._limit:
                 self._sessions.popitem(last=False)
             session = self._sessions[identity] = Session()

@@ -93,8 +93,8 @@ async def test_a_neighbour_is_pinged_by_stamp() -> None:
         assert (measured.method, measured.timestamps, measured.errors) == ("stamp-udp", "kernel", ())
         assert (fields["received"], fields["loss_ratio"], fields["duplicates"]) == (30, 0.0, 0)
         assert fields["clock_relation"]["method"] == "same-clock"
-        assert fields["forward_delay"]["min_s"] > 0
-        assert fields["backward_delay"]["min_s"] > 0
+        assert fields["forward_delay"]["min_s"] >= 0
+        assert fields["backward_delay"]["min_s"] >= 0
         assert "by STAMP over UDP; none of 30 lost" in measured.verdict
         for node in (a, b):
             traffic = node.port.traffic()
