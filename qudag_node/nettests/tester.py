@@ -29,6 +29,7 @@ from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.consent import Consent
 from qudag_node.nettests.context import Context, Run
 from qudag_node.nettests.control import Control
+from qudag_node.nettests.echo import EchoService
 from qudag_node.nettests.environment import HostWatch, environment
 from qudag_node.nettests.job import Job, JobState, Watch
 from qudag_node.nettests.plan import limit_s, plan_map, plan_of
@@ -108,6 +109,7 @@ class TesterParts:
     collector: MetricsCollector
     store: KeepsResults
     node: Mapping[str, str]
+    echoes: EchoService | None = None
     load_run: LoadRun = load_run
 
 
@@ -463,6 +465,7 @@ class ConnectivityTester:
             collector=parts.collector,
             stopping=job.stopping,
             tell=job.watch.progress,
+            echoes=parts.echoes,
         )
 
     def _result(self, job: Job, outcome: _Outcome, duration_s: float, host: HostWatch) -> dict[str, object]:

@@ -86,7 +86,7 @@ class Node:
         await overlay.start()
         figures = Figures(config, overlay, collector, time)
         tokens = TokenStore(directory)
-        tester = await start_tests(
+        tester, stamp_address = await start_tests(
             parts,
             config=config.tests,
             port=overlay.tests,
@@ -104,6 +104,7 @@ class Node:
             log_ring=self._log_ring,
             tokens=tokens,
             tester=tester,
+            stamp_address=stamp_address,
             stop=self._stop,
         )
         server = RpcServer(
@@ -136,6 +137,8 @@ class Node:
         where = (
             f"links on {', '.join(overlay.listen_addresses) or 'none'}; rpc on {', '.join(server.addresses)}"
         )
+        if stamp_address:
+            where += f"; stamp on udp {stamp_address}"
         _log.info("%s %s started, pid %d: %s", config.node.name, identity.peer_id, os.getpid(), where)
         ready(f"{config.node.name} {identity.peer_id} is ready: {where}")
 

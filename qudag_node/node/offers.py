@@ -52,6 +52,7 @@ class NodeOffers:
         log_ring: LogRing,
         tokens: TokenStore,
         tester: ConnectivityTester,
+        stamp_address: str,
         stop: Callable[[str], None],
     ) -> None:
         self._loaded = loaded
@@ -62,6 +63,7 @@ class NodeOffers:
         self._log_ring = log_ring
         self._tokens = tokens
         self._tester = tester
+        self._stamp_address = stamp_address
         self._stop = stop
 
     # Figures
@@ -209,6 +211,7 @@ class NodeOffers:
             "advertise": list(self._overlay.advertised_addresses),
             "dialable": [*filter(None, map(dialable_address, self._overlay.advertised_addresses))],
             "rpc": list(self.server.addresses),
+            "stamp": self._stamp_address,
             "clients": self.server.clients,
             "peers": len(self._overlay.links()),
             "uptime_s": self._figures.uptime_s,

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from qudag_node.config import TestsConfig
+from qudag_node.errors import ConfigError
 from qudag_node.history.store import ResultStore, StoreLimits
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.control import Control
+from qudag_node.nettests.pingservice import PingService
+from qudag_node.nettests.publicstamp import PublicReflector
 from qudag_node.nettests.responder import Responder
 from qudag_node.nettests.summaries import SUMMARY_FIELDS
 from qudag_node.nettests.tester import ConnectivityTester, TesterParts
 from qudag_node.nettests.workers import Workers
+from qudag_node.overlay.endpoints import Endpoint, parse_endpoint
 from qudag_node.overlay.events import EventKind, EventLog, Severity
 from qudag_node.overlay.testport import TestPort
 
-__all__ = ["start_tests"]
+__all__ = ["NodeTests", "start_tests"]
 
 _DAY_S = 86_400.0
 #: Each test of this node may need two, each session of another one; and there is a light reflector.
 _WORKERS_PER_TEST, _SPARE_WORKERS = 2, 2
+
+
+class NodeTests(NamedTuple):
+    """What the node has of it.
+
+    Attributes:
+        stamp_address: Where everybody's STAMP packets are answered, HOST:PORT; empty: nowhere.
+    """
+
+    tester: ConnectivityTester
+    stamp_address: str
 
 
 async def start_tests(
@@ -35,8 +53,12 @@ async def start_tests(
     events: EventLog,
     directory: Path,
     node: Mapping[str, str],
-) -> ConnectivityTester:
-    """Start what tests need; ``parts`` ends it. The tester itself is entered last, by the caller."""
+) -> NodeTests:
+    """Start what tests need; ``parts`` ends it. The tester itself is entered last, by the caller.
+
+    Raises:
+        ConfigError, PortInUseError: The reflector for everybody cannot be where it was told to be.
+    """
     store = ResultStore(
         directory,
         StoreLimits(results=config.keep_results, age_s=config.keep_days * _DAY_S),
@@ -50,8 +72,19 @@ async def start_tests(
     control = await parts.enter_async_context(Control(port))
     consent = Consent(Caps.of(config))
     responder = await parts.enter_async_context(Responder(port, control, consent, time))
-    _add_kinds(responder, workers)
-    return ConnectivityTester(
+    pings = PingService(
+        port=port,
+        control=control,
+        responder=responder,
+        workers=workers,
+        config=config,
+        collector=collector,
+        clock=time,
+    )
+    stamp_address = ""
+    if config.stamp is not None:
+        stamp_address = await _answer_everybody(parts, config.stamp, workers, collector, config.dscp)
+    tester = ConnectivityTester(
         TesterParts(
             port=port,
             control=control,
@@ -62,12 +95,33 @@ async def start_tests(
             collector=collector,
             store=store,
             node=node,
+            echoes=pings.echoes,
         )
     )
+    return NodeTests(tester, stamp_address)
 
 
-def _add_kinds(responder: Responder, workers: Workers) -> None:
-    """What other nodes may have tested here."""
+async def _answer_everybody(
+    parts: AsyncExitStack, address: str, workers: Workers, collector: MetricsCollector, dscp: int
+) -> str:
+    """Start the reflector that needs no authentication, and return where it is.
+
+    Raises:
+        ConfigError: The host has no address.
+        PortInUseError: The address cannot be had.
+    """
+    endpoint = parse_endpoint(address)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_DGRAM
+        )
+    except OSError as exc:
+        raise ConfigError("--stamp", f"{address}: {exc.strerror or exc}") from exc
+    host = str(found[0][4][0])
+    reflector = PublicReflector(host, endpoint.port, dscp=dscp, workers=workers, collector=collector)
+    await reflector.start()
+    parts.push_async_callback(reflector.close)
+    return str(Endpoint(host, reflector.port))
 
 
 def _telling(events: EventLog) -> Callable[[str | None], None]:
