@@ -1,6 +1,8 @@
 """The documentation keeps up with the code."""
 
+import json
 import shlex
+from typing import Any
 
 from qudag_node.overlay.frames import FrameType
 from qudag_tui.cli.commands import COMMANDS
@@ -8,6 +10,7 @@ from qudag_tui.cli.program import EXIT_CODES, parse
 from qudag_tui.model.fields import FIELDS
 from qudag_tui.tui.keymap import IDS
 from qudag_tui.tui.theme_names import THEME_NAMES
+from qudag_tui.views.nettests.metrics import METRICS
 from qudag_tui.views.selection import SORT_WORDS
 from tests.conftest import REPO
 
@@ -56,3 +59,28 @@ def test_every_key_field_and_theme_of_the_monitor_is_in_monitor_md() -> None:
     text = (REPO / "docs" / "monitor.md").read_text(encoding="utf-8")
     names = [*IDS, *(field.key for field in FIELDS), *THEME_NAMES]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def names_of(schema: Any) -> set[str]:
+    """Every property that a schema names, at any depth."""
+    if isinstance(schema, list):
+        return set().union(*map(names_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = schema.get("properties", {})
+    conditions = {"if", "required", "enum", "const"}
+    return set(own).union(*(names_of(inner) for name, inner in schema.items() if name not in conditions))
+
+
+def test_every_field_of_a_test_result_is_in_test_results_md() -> None:
+    schema = json.loads((REPO / "docs" / "test-results.json").read_text(encoding="utf-8"))
+    text = (REPO / "docs" / "test-results.md").read_text(encoding="utf-8")
+    missing = [name for name in sorted(names_of(schema)) if not any(f"{x}{name}`" in text for x in "`.")]
+    assert missing == []
+
+
+def test_every_figure_of_a_test_is_in_cli_md() -> None:
+    lines = (REPO / "docs" / "cli.md").read_text(encoding="utf-8").splitlines()
+    for test_type, metrics in METRICS.items():
+        (line,) = [line for line in lines if line.startswith(f"| `{test_type}` |")]
+        assert line == f"| `{test_type}` | {', '.join(f'`{metric.name}`' for metric in metrics)} |"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from qudag_tui.cli.nettests import arguments as tests
 from qudag_tui.cli.values import count, duration, seconds
 
 __all__ = ["COMMANDS", "GROUPS", "Command"]
 
 TABLE_AND_JSON = ("table", "json")
+OF_TESTS = ("table", "json", "ndjson", "csv")
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -28,6 +30,7 @@ class Command:
         run: ``module:function`` under ``qudag_tui.cli``, called with the options; None for ``module``.
         module: The other program that runs it.
         formats: What ``--format`` may be; the first is the default.
+        has_own_timeout: Whether ``--timeout`` behind its words is an option of its own.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Command:
         run: str | None = None,
         module: str | None = None,
         formats: Sequence[str] = (),
+        has_own_timeout: bool = False,
         add: Callable[[argparse.ArgumentParser], object] = lambda _parser: None,
     ) -> None:
         self.path: list[str] = path.split()
@@ -47,6 +51,7 @@ class Command:
         self.run = run
         self.module = module
         self.formats = tuple(formats)
+        self.has_own_timeout = has_own_timeout
 
 
 def _peer(parser: argparse.ArgumentParser) -> None:
@@ -353,6 +358,93 @@ COMMANDS: tuple[Command, ...] = (
         add=_add_history,
     ),
     Command(
+        "network test ping",
+        "round-trip time, delay and loss of each direction",
+        "qudag network test ping peer2",
+        "qudag network test ping peer2 --count 1000 --interval 10ms --fail-if 'p99>50ms' --fail-if 'loss>1%'",
+        "qudag network test ping --all --compare last",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        has_own_timeout=True,
+        add=tests.add_ping,
+    ),
+    Command(
+        "network test traceroute",
+        "hop by hop over the overlay: which one adds the delay or loses",
+        "qudag network test traceroute peer4",
+        "qudag network test traceroute peer4 --continuous --underlay",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_traceroute,
+    ),
+    Command(
+        "network test bandwidth",
+        "how much a link carries, and what limits it",
+        "qudag network test bandwidth peer2",
+        "qudag network test bandwidth peer2 --reverse --streams 4 --duration 30s --fail-if 'goodput<50mbit'",
+        "qudag network test bandwidth peer2 --protocol udp --rate 100mbit",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_bandwidth,
+    ),
+    Command(
+        "network test latency",
+        "a profile of the delay, idle and under load",
+        "qudag network test latency peer2 --load",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_latency,
+    ),
+    Command(
+        "network test routing",
+        "who is reached by which way, and which relay drops or misroutes",
+        "qudag network test routing",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_routing,
+    ),
+    Command(
+        "network test stress",
+        "a load of real messages: hold a rate, or find the highest that meets a goal",
+        "qudag network test stress peer2 --rate 1000 --duration 30s",
+        "qudag network test stress peer2 --find 'p99<500ms,loss<1%'",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_stress,
+    ),
+    Command(
+        "network test connectivity",
+        "step by step to a peer: which one fails, and why",
+        "qudag network test connectivity peer2",
+        "qudag network test connectivity --self",
+        run="nettests.run:run",
+        formats=OF_TESTS,
+        add=tests.add_connectivity,
+    ),
+    Command(
+        "network test list",
+        "the tests that were run",
+        "qudag network test list --type ping --peer peer2",
+        run="nettests.stored:list_",
+        formats=OF_TESTS,
+        add=tests.add_list,
+    ),
+    Command(
+        "network test show",
+        "print a result again, or follow a test that still runs",
+        "qudag network test show last --format json",
+        run="nettests.stored:show",
+        formats=OF_TESTS,
+        add=tests.add_show,
+    ),
+    Command(
+        "network test cancel",
+        "end a test; what it measured is kept",
+        "qudag network test cancel k3j5xq2a7b6c",
+        run="nettests.stored:cancel",
+        add=tests.add_cancel,
+    ),
+    Command(
         "lab",
         "a network of real nodes on this machine",
         "qudag lab up --nodes 5 --topology ring --rate 100 --dir /tmp/lab",
@@ -373,4 +465,5 @@ GROUPS = {
     "token": "tokens for clients elsewhere",
     "peer": "the node's peers",
     "network": "figures of the node and its network",
+    "network test": "tests of links and peers",
 }

@@ -104,17 +104,26 @@ def build_parser() -> argparse.ArgumentParser:
     _add_globals(top)
     groups: dict[str, Any] = {"": top.add_subparsers(title="commands", metavar="COMMAND", required=True)}
     for command in COMMANDS:
-        group = command.path[0] if len(command.path) > 1 else ""
-        if group not in groups:
-            examples = [other.examples[0] for other in COMMANDS if other.path[0] == group]
-            parser = _sub(groups[""], group, GROUPS[group], examples)
-            groups[group] = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-        parser = _sub(groups[group], command.path[-1], command.summary, command.examples)
+        for depth in range(1, len(command.path)):
+            _add_group(groups, command.path[:depth])
+        parser = _sub(
+            groups[" ".join(command.path[:-1])], command.path[-1], command.summary, command.examples
+        )
         if command.module is None:
-            _add_globals(parser, command.formats)
+            _add_globals(parser, command.formats, has_timeout=not command.has_own_timeout)
         command.add(parser)
         parser.set_defaults(command=command, parser=parser)
     return top
+
+
+def _add_group(groups: dict[str, Any], path: Sequence[str]) -> None:
+    """A word that other commands begin with, once."""
+    name = " ".join(path)
+    if name in groups:
+        return
+    examples = [other.examples[0] for other in COMMANDS if other.path[: len(path)] == path]
+    parser = _sub(groups[" ".join(path[:-1])], path[-1], GROUPS[name], examples)
+    groups[name] = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def _sub(group: Any, name: str, summary: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -138,7 +147,9 @@ class _Version(argparse.Action):
         sys.exit(EXIT_OK)
 
 
-def _add_globals(parser: argparse.ArgumentParser, formats: Sequence[str] = ()) -> None:
+def _add_globals(
+    parser: argparse.ArgumentParser, formats: Sequence[str] = (), *, has_timeout: bool = True
+) -> None:
     """The options of every command. SUPPRESS: what stands before the command is not undone behind it."""
     group = parser.add_argument_group("global options")
     add = group.add_argument
@@ -152,14 +163,15 @@ def _add_globals(parser: argparse.ArgumentParser, formats: Sequence[str] = ()) -
     add("--data-dir", default=hidden, metavar="DIR", help="the node that lives in this data directory")
     add("--name", dest="node", default=hidden, metavar="NAME", help=hidden)
     add("--token-file", default=hidden, metavar="FILE", help="the token for tcp and tls ($QUDAG_TOKEN_FILE)")
-    add(
-        "--timeout",
-        dest="timeout_s",
-        type=seconds,
-        default=hidden,
-        metavar="SECONDS",
-        help=f"how long the node may take to answer ({DEFAULT_TIMEOUT_S:g})",
-    )
+    if has_timeout:
+        add(
+            "--timeout",
+            dest="timeout_s",
+            type=seconds,
+            default=hidden,
+            metavar="SECONDS",
+            help=f"how long the node may take to answer ({DEFAULT_TIMEOUT_S:g})",
+        )
     if formats:
         listed = "|".join(formats)
         add("--format", default=hidden, choices=formats, metavar=listed, help=f"how to print ({formats[0]})")

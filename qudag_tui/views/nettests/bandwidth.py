@@ -1,0 +1,232 @@
+"""The figures of a bandwidth test and of a stress test. Pure."""
+
+from __future__ import annotations
+
+from qudag_tui.views.nettests.documents import Document, at, maps, number, short, text
+from qudag_tui.views.nettests.parts import Style, delays, exact, fact_lines, per_s, seconds, wrapped
+from qudag_tui.views.table import Column, render_table
+from qudag_tui.views.text import UNKNOWN, fit, format_bits_per_s, format_bytes, format_count, format_ratio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["bandwidth_lines", "stress_lines"]
+
+#: More intervals than this are shown as their first and last.
+MOST_INTERVALS = 12
+
+_WAYS = {"forward": "to the peer", "reverse": "from the peer", "bidir": "both ways"}
+
+
+def bandwidth_lines(document: Document, style: Style) -> list[str]:
+    """The goodput, why it is not more, the delay meanwhile, and how it went."""
+    streams, protocol = number(document, "streams"), text(document, "protocol")
+    direction = text(document, "direction")
+    reverse = at(document, "reverse")
+    carried = [f"{protocol} x{exact(streams)}" if protocol and streams else protocol]
+    control = text(document, "congestion_control")
+    carried += [control] if control else []
+    cap = number(document, "rate_cap_bits_per_s")
+    carried += [f"capped at {format_bits_per_s(cap)}"] if cap else []
+    rows: list[tuple[str, Sequence[str]]] = [
+        (
+            "goodput",
+            [format_bits_per_s(number(document, "goodput_bits_per_s")), _WAYS.get(direction, ""), *carried],
+        )
+        if not isinstance(reverse, dict)
+        else (
+            "goodput",
+            [
+                f"to the peer {format_bits_per_s(number(document, 'goodput_bits_per_s'))}",
+                f"from the peer {format_bits_per_s(number(reverse, 'goodput_bits_per_s'))}",
+                *carried,
+            ],
+        )
+    ]
+    if isinstance(reverse, dict):
+        rows += [("to peer", _lost(document, style)), ("from peer", _lost(reverse, style))]
+    else:
+        rows.append(("lost", _lost(document, style)))
+    rows.append(("steady", _steady(document)))
+    rows.append(("cpu", _cpu(document)))
+    lines = fact_lines(rows, style)
+    lines += _bottleneck(document, style)
+    table = delays(
+        [("rtt idle", at(document, "rtt_idle"), ""), ("rtt loaded", at(document, "rtt_loaded"), "")], style
+    )
+    intervals = _intervals(document, style)
+    search = _search(document, style)
+    return [*lines, *_block(table), *_block(search), *_block(intervals)]
+
+
+def _block(lines: list[str]) -> list[str]:
+    return ["", *lines] if lines else []
+
+
+def _lost(figures: Document, style: Style) -> list[str]:
+    told: list[str] = []
+    if (resent := number(figures, "retransmits")) is not None:
+        told.append(f"retransmits {exact(resent)}")
+    if (sent := number(figures, "sent")) is not None:
+        told.append(f"sent {format_count(sent)}")
+        told.append(f"received {format_count(number(figures, 'received'))}")
+    if (lost := number(figures, "lost")) is not None:
+        told.append(f"lost {exact(lost)}")
+    if (ratio := number(figures, "loss_ratio")) is not None:
+        told.append(f"loss {format_ratio(ratio)}")
+    if (reordered := number(figures, "reordered")) is not None:
+        told.append(f"reordered {exact(reordered)}")
+    if (jitter := number(figures, "jitter_s")) is not None:
+        told.append(f"jitter {seconds(jitter, style)}")
+    return told
+
+
+def _steady(document: Document) -> list[str]:
+    if document.get("steady") is False:
+        return ["no: the rate still moved at the end; run longer"]
+    omitted = number(document, "omit_s")
+    return [f"the first {omitted:.1f} s left out"] if omitted else []
+
+
+def _cpu(document: Document) -> list[str]:
+    here, there = number(document, "cpu", "local_ratio"), number(document, "cpu", "remote_ratio")
+    if here is None and there is None:
+        return []
+    return [f"here {format_ratio(here)}", f"peer {format_ratio(there)}"]
+
+
+def _bottleneck(document: Document, style: Style) -> list[str]:
+    verdict = text(document, "bottleneck", "verdict")
+    if not verdict:
+        return []
+    lines = wrapped(fit("limit", 10) + "  " + verdict, style, indent="", hang=" " * 12)
+    evidence = at(document, "bottleneck", "evidence")
+    for item in evidence if isinstance(evidence, list) else []:
+        lines += wrapped(f"- {item}", style, indent=" " * 12, hang=" " * 14)
+    return lines
+
+
+def _intervals(document: Document, style: Style) -> list[str]:
+    rows = maps(document, "intervals")
+    if not rows:
+        return []
+    both = len({text(row, "direction") for row in rows}) > 1
+    most = max(number(row, "bits_per_s") or 0.0 for row in rows)
+    bar = "#" if style.ascii_only else "█"
+    cells: list[list[str]] = []
+    for row in rows:
+        rate = number(row, "bits_per_s")
+        loss = number(row, "loss_ratio")
+        cells.append(
+            [
+                f"{number(row, 'start_s') or 0:.1f}-{number(row, 'end_s') or 0:.1f} s",
+                text(row, "direction") if both else "",
+                format_bits_per_s(rate),
+                exact(number(row, "retransmits")) if loss is None else format_ratio(loss),
+                seconds(number(row, "rtt_s"), style),
+                format_bytes(number(row, "cwnd_bytes")),
+                "left out" if row.get("omitted") else bar * round(12 * (rate or 0.0) / most) if most else "",
+            ]
+        )
+    is_udp = text(document, "protocol") == "udp"
+    columns = [
+        Column("interval"),
+        Column(""),
+        Column("goodput", right=True),
+        Column("loss" if is_udp else "resent", right=True),
+        Column("rtt", right=True, rank=1),
+        Column("window", right=True, rank=2),
+        Column("", rank=3),
+    ]
+    shown = cells
+    if len(shown) > MOST_INTERVALS:
+        half = MOST_INTERVALS // 2
+        left = len(shown) - 2 * half
+        shown = [*shown[:half], [f"({left} more)", *[""] * 6], *shown[-half:]]
+    # A column that says nothing is not shown.
+    kept = [i for i in range(7) if i in {0, 2} or any(row[i] not in {"", UNKNOWN} for row in shown)]
+    return render_table(
+        [columns[i] for i in kept],
+        [[row[i] for i in kept] for row in shown],
+        width=style.width,
+        colour=style.colour,
+    )
+
+
+def _search(document: Document, style: Style) -> list[str]:
+    steps = maps(document, "capacity_search") or maps(document, "steps")
+    if not steps:
+        return []
+    rows = [
+        (
+            format_bits_per_s(rate)
+            if (rate := number(step, "rate_bits_per_s")) is not None
+            else per_s(number(step, "rate_per_s") or number(step, "rate")),
+            format_ratio(number(step, "loss_ratio")),
+            seconds(_p99(step), style),
+            "met" if step.get("is_met", step.get("met")) else "not met",
+        )
+        for step in steps
+    ]
+    columns = [
+        Column("tried", right=True),
+        Column("loss", right=True),
+        Column("p99", right=True),
+        Column("goal"),
+    ]
+    return render_table(columns, rows, width=style.width, colour=style.colour)
+
+
+def _p99(step: Document) -> float | None:
+    own = number(step, "p99_s")
+    return own if own is not None else number(step, "latency", "p99_s")
+
+
+def stress_lines(document: Document, style: Style) -> list[str]:
+    """What was offered and what came, how late, and where the rest went."""
+    found = number(document, "found_rate_per_s")
+    lines = fact_lines(
+        [
+            ("found", [f"{per_s(found)} meets the goal"] if found is not None else []),
+            (
+                "messages",
+                [
+                    f"offered {exact(number(document, 'offered'))}",
+                    f"delivered {exact(number(document, 'delivered'))}",
+                    f"loss {format_ratio(number(document, 'loss_ratio'))}",
+                ],
+            ),
+            (
+                "rate",
+                [
+                    f"asked {per_s(number(document, 'rate_per_s'))}",
+                    f"reached {per_s(number(document, 'throughput_per_s'))}",
+                    f"goodput {format_bits_per_s(number(document, 'goodput_bits_per_s'))}",
+                ],
+            ),
+        ],
+        style,
+    )
+    table = delays([("latency", at(document, "latency"), "")], style)
+    drops = [
+        (
+            text(row, "where") or UNKNOWN,
+            short(text(row, "name") or text(row, "peer")) or UNKNOWN,
+            text(row, "cause") or UNKNOWN,
+            exact(number(row, "count")),
+        )
+        for row in maps(document, "drops")
+    ]
+    dropped = render_table(
+        [Column("dropped"), Column("peer"), Column("cause"), Column("messages", right=True)],
+        drops,
+        width=style.width,
+        colour=style.colour,
+    )
+    return [
+        *lines,
+        *_block(table),
+        *_block(_search(document, style)),
+        *(_block(dropped) if drops else []),
+    ]
