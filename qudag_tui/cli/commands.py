@@ -169,7 +169,7 @@ def _add_shell(parser: argparse.ArgumentParser) -> None:
 # The options of the node's and the lab's own commands stand here for completion alone: they are parsed there.
 
 _OF_HOME = ("--name", "--data-dir", "--config", "--set")
-_OF_START = ("--network", "--listen", "--peer", "--advertise", "--rpc")
+_OF_START = ("--network", "--listen", "--peer", "--advertise", "--rpc", "--stamp")
 _OF_LAB = ("--dir", "--timeout")
 _OF_LAB_UP = ("--nodes", "--rate", "--payload", "--impair", "--seed", "--node-arg")
 _LAB_ACTIONS = {
