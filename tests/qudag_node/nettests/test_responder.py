@@ -50,8 +50,9 @@ class Counting:
         self.log: list[str] = []
         self.grants: list[Grant] = []
         self.fails = ""
-        self.may_open = asyncio.Event()
+        self.may_open, self.may_finish = asyncio.Event(), asyncio.Event()
         self.may_open.set()
+        self.may_finish.set()
 
     async def open(self, asker: Asker, params: dict[str, object], grant: Grant) -> Counting:
         assert asker.facts.id == grant.peer
@@ -67,6 +68,7 @@ class Counting:
 
     async def finish(self) -> dict[str, Any]:
         self.log.append("finish")
+        await self.may_finish.wait()
         self._fail("finish")
         return {"received": 42}
 
@@ -233,23 +235,44 @@ async def test_a_session_that_ends_while_it_is_opened_is_aborted() -> None:
         assert (last.kind.log, last.consent.grants, len(last.responder)) == (["open", "abort"], (), 0)
 
 
-async def test_who_is_gone_or_banned_holds_no_place() -> None:
-    clock = ShiftedClock()
-    async with responding("ab", clock=clock, reconnect_min_s=3600.0, reconnect_max_s=3600.0) as (
-        [a, b],
-        last,
-    ):
-        await a.control.ask(b.id, "session.open", asked("tcp"))
+async def test_who_is_gone_holds_no_place() -> None:
+    clock = ShiftedClock(stands_still=True)
+    lonely: dict[str, Any] = {"reconnect_min_s": 3600.0, "reconnect_max_s": 3600.0}
+    async with responding("ab", clock=clock, **lonely) as ([a, b], last):
+        await a.control.ask(b.id, "session.open", asked("tcp", duration_s=60.0))
         await a.node.overlay.stop()
         await until(lambda: not b.node.neighbours)
+        clock.ahead_s = 4.0
+        # Some sweeps: it may come back.
+        await asyncio.sleep(0.6)
         assert len(last.responder) == 1
         clock.ahead_s = 6.0
         await until(lambda: last.kind.log == ["open", "abort"])
         assert last.consent.grants == ()
-    async with responding("ab") as ([a, b], last):
+
+
+async def test_who_is_banned_holds_no_place() -> None:
+    async with responding("ab", clock=ShiftedClock(stands_still=True)) as ([a, b], last):
         await a.control.ask(b.id, "session.open", asked("tcp"))
         b.node.overlay.ban(a.id)
         await until(lambda: last.kind.log == ["open", "abort"])
+        assert last.consent.grants == ()
+
+
+async def test_a_session_that_is_being_ended_is_not_aborted_too() -> None:
+    async with responding("ab") as ([a, b], last):
+        await a.control.ask(b.id, "session.open", asked())
+        last.kind.may_finish.clear()
+        ending = asyncio.ensure_future(
+            a.control.ask(b.id, "session.end", {"session": bytes(16)}, timeout_s=30.0)
+        )
+        await until(lambda: last.kind.log == ["open", "finish"])
+        await a.control.ask(b.id, "session.abort", {"session": bytes(16)})
+        with pytest.raises(DeclinedError, match="no session"):
+            await a.control.ask(b.id, "session.end", {"session": bytes(16)})
+        last.kind.may_finish.set()
+        assert await ending == {"received": 42}
+        assert (last.kind.log, last.consent.grants) == (["open", "finish"], ())
 
 
 async def test_who_stops_ends_its_sessions() -> None:
@@ -359,6 +382,24 @@ async def test_what_cannot_be_reached_is_told_step_by_step() -> None:
         [resolve, tcp] = found["steps"]
         assert (resolve["ok"], tcp["step"], tcp["ok"]) == (True, "tcp", False)
         assert "nothing listens" in tcp["reason"]
+
+
+async def test_who_announces_another_node_is_not_called_reachable() -> None:
+    other, b = Node("other"), Node("b")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(other, b))
+        a = Node("a", advertise=other.overlay.listen_addresses)
+        await stack.enter_async_context(running(a))
+        one, asked_one = Tested(a), Tested(b)
+        await stack.enter_async_context(one.control)
+        await stack.enter_async_context(asked_one.control)
+        responder = Responder(asked_one.port, asked_one.control, Consent(Caps()), time)
+        await stack.enter_async_context(responder)
+        await linked((a, b))
+        found = await one.control.ask(asked_one.id, "dialback", {}, timeout_s=20.0)
+        assert found["reachable"] is False
+        assert found["steps"][-1]["step"] == "identity"
+        assert f"another node answers there: {other.id}" in found["steps"][-1]["reason"]
 
 
 async def test_a_host_is_dialled_back_seldom_whoever_asks() -> None:
