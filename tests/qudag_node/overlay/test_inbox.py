@@ -84,3 +84,15 @@ async def test_the_bytes_of_tests_are_bounded_apart(links: list[Link]) -> None:
         assert sum(inbox.offer(frame(one, bytes(100))) for _ in range(20)) == 10
         while inbox.take() is not None:
             pass
+
+
+async def test_tests_that_were_taken_take_no_room(links: list[Link]) -> None:
+    inbox = Inbox(max_messages=40, max_bytes=4000)
+    one = links[0]
+    assert sum(inbox.offer(framed_test(one, bytes(100))) for _ in range(40)) == 20
+    for _ in range(30):
+        inbox.offer(frame(one, bytes(100)))
+    for _ in range(20):
+        assert inbox.take() is not None
+    # By messages and by bytes: a twentieth, beside thirty frames of data.
+    assert [inbox.offer(framed_test(one, bytes(100))) for _ in range(3)] == [True, True, False]

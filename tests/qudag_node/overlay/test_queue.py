@@ -139,3 +139,6 @@ def test_the_bytes_of_tests_are_bounded_too() -> None:
     queue.clear()
     assert filled(queue, FrameType.TEST, bytes(100)) == (5, DropCause.TESTS)
     assert filled(queue, FrameType.DATA, bytes(100)) == (10, DropCause.BYTES)
+    # What was sent takes no room: a twentieth beside five frames of data.
+    assert len(queue.take(1000)) == 10
+    assert filled(queue, FrameType.TEST, bytes(10)) == (5, DropCause.TESTS)
