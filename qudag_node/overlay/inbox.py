@@ -17,6 +17,8 @@ __all__ = ["FULL", "Inbox", "Received"]
 #: The cause of a drop here.
 FULL = "receive_queue_full"
 
+# An enum's member is looked up slowly, and this is asked for every frame.
+_TEST = FrameType.TEST
 # All links together; 128 links with a full queue of large frames would hold more.
 _MAX_TOTAL_BYTES = 64 << 20
 
@@ -39,22 +41,6 @@ class _Waiting:
     def __init__(self) -> None:
         self.frames: deque[Received] = deque()
         self.size_bytes = self.tests = self.test_bytes = 0
-
-    def put(self, received: Received, size_bytes: int) -> None:
-        self.frames.append(received)
-        self.size_bytes += size_bytes
-        if received.kind is FrameType.TEST:
-            self.tests += 1
-            self.test_bytes += size_bytes
-
-    def take(self) -> Received:
-        received = self.frames.popleft()
-        size_bytes = len(received.payload)
-        self.size_bytes -= size_bytes
-        if received.kind is FrameType.TEST:
-            self.tests -= 1
-            self.test_bytes -= size_bytes
-        return received
 
 
 class Inbox:
@@ -87,7 +73,11 @@ class Inbox:
             self._turns.append(link)
         elif not self._has_room(waiting, received.kind, size_bytes):
             return False
-        waiting.put(received, size_bytes)
+        waiting.frames.append(received)
+        waiting.size_bytes += size_bytes
+        if received.kind is _TEST:
+            waiting.tests += 1
+            waiting.test_bytes += size_bytes
         self._messages += 1
         self._bytes += size_bytes
         return True
@@ -98,17 +88,22 @@ class Inbox:
             return None
         link = self._turns.popleft()
         waiting = self._waiting_by_link[link]
-        received = waiting.take()
+        received = waiting.frames.popleft()
+        size_bytes = len(received.payload)
         self._messages -= 1
-        self._bytes -= len(received.payload)
+        self._bytes -= size_bytes
         if waiting.frames:
+            waiting.size_bytes -= size_bytes
+            if waiting.tests and received.kind is _TEST:
+                waiting.tests -= 1
+                waiting.test_bytes -= size_bytes
             self._turns.append(link)
         else:
             del self._waiting_by_link[link]
         return received
 
     def _has_room(self, waiting: _Waiting, kind: FrameType, size_bytes: int) -> bool:
-        if kind is FrameType.TEST:
+        if kind is _TEST:
             return has_room_for_tests(
                 self._max_messages, len(waiting.frames), waiting.tests
             ) and has_room_for_tests(self._max_bytes, waiting.size_bytes, waiting.test_bytes)

@@ -18,6 +18,8 @@ from qudag_node.overlay.frames import CONTROL_TYPES, FrameType
 
 __all__ = ["DropCause", "QueueLimits", "Queued", "SendQueue", "has_room_for_tests"]
 
+# An enum's member is looked up slowly, and this is asked for every message.
+_TEST = FrameType.TEST
 # What tests may take of the way of others.
 _TESTS_PART = 20
 
@@ -91,7 +93,7 @@ class _Lane:
             taken.append(entry)
             taken_bytes += size_bytes
             self.size_bytes -= size_bytes
-            if entry.kind is FrameType.TEST:
+            if self.tests and entry.kind is _TEST:
                 self.tests -= 1
                 self.test_bytes -= size_bytes
         return taken_bytes
@@ -124,7 +126,7 @@ class SendQueue:
         """Queue a whole frame; return None, or why it was dropped instead."""
         lane = self._control if kind in CONTROL_TYPES else self._data
         size_bytes = len(frame)
-        if kind is FrameType.TEST:
+        if kind is _TEST:
             if not (
                 has_room_for_tests(lane.max_messages, len(lane.entries), lane.tests)
                 and has_room_for_tests(lane.max_bytes, lane.size_bytes, lane.test_bytes)

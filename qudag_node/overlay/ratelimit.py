@@ -28,6 +28,8 @@ class RefusalCause(StrEnum):
     CONTROL = "rate_limit_control"
 
 
+# An enum's member is looked up slowly, and this is asked for every frame.
+_TEST = FrameType.TEST
 # What waiting until ``ready_mono_s`` may fall short by.
 _ROUNDING = 1e-6
 
@@ -163,7 +165,7 @@ class PeerRateLimiter:
         """Return None to accept a frame, or why it is dropped."""
         if kind in CONTROL_TYPES:
             return None if self._control.take(1, now_mono_s) else RefusalCause.CONTROL
-        is_test = kind is FrameType.TEST
+        is_test = kind is _TEST
         messages = self._test_messages if is_test else self._messages
         if not messages.take(1, now_mono_s):
             return RefusalCause.MESSAGES
