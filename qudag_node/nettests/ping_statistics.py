@@ -9,17 +9,17 @@ and every packet that was sent ends in one place:
 
     sent = received + late + forward_lost + backward_lost + local_dropped + unplaced_lost
 
-``received`` came back within the time-out, ``late`` after it: those are loss to whoever waited, but their
-times are known and stay in the statistics, which would look better than the network is without them.
-``local_dropped`` was dropped by one of the two hosts' own sockets, or not answered by the reflector's limit:
-the network did not lose it. ``unplaced_lost`` is what was sent after the last reply when the reflector could
-not be asked in the end.
+``received`` came back within the time-out (T4 - T1), ``late`` after it: those are loss to whoever waited, but
+their times are known and stay in the statistics, which would look better than the network is without them.
+``local_dropped`` was dropped by one of the two hosts' own sockets, or not answered by the reflector's limit: the
+network did not lose it. ``unplaced_lost`` is what was sent after the last reply when the reflector could not be
+asked in the end.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,7 +32,6 @@ __all__ = [
     "ReflectorCounts",
     "Times",
     "account",
-    "echo_statistics",
     "guess_counts",
     "ping_statistics",
     "relate_clocks",
@@ -215,6 +214,7 @@ class Times(NamedTuple):
     round_trip_ns: list[int]
     forward_ns: list[int]
     backward_ns: list[int]
+    processing_ns: list[int]
 
 
 def times_of(probes: Probes) -> Times:
@@ -225,7 +225,7 @@ def times_of(probes: Probes) -> Times:
     """
     send_bias = _median_distance(probes.written_unix_ns, probes.departed_unix_ns)
     reply_bias = _median_distance(probes.replied_unix_ns, probes.reply_departed_unix_ns)
-    times = Times([], [], [], [])
+    times = Times([], [], [], [], [])
     columns = zip(
         probes.due_mono_ns,
         probes.written_unix_ns,
@@ -239,7 +239,9 @@ def times_of(probes: Probes) -> Times:
     for due, written, departed, received, replied, reply_departed, arrived in columns:
         if arrived:
             forward = received - (departed or written + send_bias)
-            backward = arrived - (reply_departed or replied + reply_bias)
+            left_again = reply_departed or replied + reply_bias
+            backward = arrived - left_again
+            times.processing_ns.append(left_again - received)
             times.due_mono_ns.append(due)
             times.round_trip_ns.append(forward + backward)
             times.forward_ns.append(forward)
@@ -281,7 +283,7 @@ def relate_clocks(times: Times, *, is_same: bool, synchronised_error_s: float | 
     if is_same:
         return ClockRelation("same-clock", {}, _SAME_CLOCK_S)
     shortest: dict[int, tuple[int, int]] = {}
-    for due, round_trip, forward, backward in zip(*times, strict=True):
+    for due, round_trip, forward, backward in zip(*times[:4], strict=True):
         window = due // _WINDOW_NS
         best = shortest.get(window)
         if best is None or round_trip < best[0]:
@@ -315,37 +317,16 @@ def ping_statistics(
         synchronised_error_s: The sum of both clocks' errors, when both are synchronised.
     """
     times = times_of(probes)
-    late = sum(round_trip > timeout_ns for round_trip in times.round_trip_ns)
+    late = sum(map(lambda *parts: sum(parts) > timeout_ns, times.round_trip_ns, times.processing_ns))
     known, reach = guess_counts(probes) if counts is None else (counts, len(probes))
     places = account(len(probes), probes.replied, late, counts=known, dropped=dropped, reach=reach)
     relation = relate_clocks(times, is_same=is_same_clock, synchronised_error_s=synchronised_error_s)
     return {
         **_common(places, probes.duplicates, probes.reordered, times.round_trip_ns),
         **_one_way(times, relation),
+        "processing": time_statistics(times.processing_ns),
         "send_error": time_statistics(_differences(probes.written_mono_ns, probes.due_mono_ns)),
         "timestamps": _stamps(probes, has_far_stamps=counts is not None and counts.has_stamps),
-    }
-
-
-def echo_statistics(
-    sent: int,
-    late: int,
-    duplicates: int,
-    reordered: int,
-    *,
-    round_trips_ns: Sequence[int],
-    lateness_ns: Iterable[int],
-) -> dict[str, Any]:
-    """Return the figures of a ping by echoes, which cannot tell on which way a packet was lost."""
-    places = Account(sent, len(round_trips_ns) - late, late, 0, 0, 0, sent - len(round_trips_ns))
-    return {
-        **_common(places, duplicates, reordered, round_trips_ns),
-        "forward_lost": None,
-        "backward_lost": None,
-        "forward_delay": None,
-        "backward_delay": None,
-        "send_error": time_statistics(lateness_ns),
-        "timestamps": "user",
     }
 
 

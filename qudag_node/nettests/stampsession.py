@@ -45,6 +45,7 @@ _LAST_WORD_S = 5.0
 #: From here on a host is too busy to be believed.
 _NOISY_STEAL_RATIO = 0.02
 _NOISY_LATENESS_S = 0.001
+_SLOW_REFLECTOR_S = 0.010
 _MAPPED = "::ffff:"
 _MAX_NS = 1 << 62
 
@@ -312,6 +313,9 @@ def _notes_of(found: Mapping[str, Any]) -> tuple[str, ...]:
         )
     if send_error_s is not None and send_error_s > _NOISY_LATENESS_S:
         notes.append(f"packets left up to {send_error_s * 1e3:.1f} ms late (p99): this host is busy")
+    processing_s = found["statistics"]["processing"]["p99_s"]
+    if processing_s is not None and processing_s > _SLOW_REFLECTOR_S:
+        notes.append(f"the peer took up to {processing_s * 1e3:.0f} ms to answer (p99): its host is busy")
     if found["moved_s"]:
         notes.append(f"this host stood still for {found['moved_s']:.1f} s in all")
     if found["clock_step_s"]:

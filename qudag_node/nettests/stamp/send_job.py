@@ -1,20 +1,24 @@
 """The job of a sender: an open-loop STAMP session with one reflector, and its statistics.
 
-    main thread       waits for each moment, sends, takes the transmit stamps
-    receiving thread  takes replies, with the kernel's time of arrival
+Where the kernel stamps arrivals, one thread does everything: replies lie in the socket until the next packet
+is out, which costs them nothing, as their time is that of their arrival. A second thread, asleep in the
+socket, would do harm: each transmit stamp wakes it, within the sending of the very packet that is timed
+(15 µs). Where the kernel stamps nothing there is such a thread, as there an arrival's time is its reading's.
 
-Once all is sent and the last reply is in, or too late, it tells the node (``sent``), which asks the other end
+Once all is sent and the last reply is in, or too late, the node is told (``sent``). It asks the other end
 what arrived there and passes that on (``account``); then the statistics are complete, tail losses included.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import threading
 import time
 from array import array
 from collections import OrderedDict
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +63,9 @@ _PROGRESS_S = 0.25
 _FIRST_AFTER_NS = 5_000_000
 #: Sleeping longer than this, it looks up now and then whether it should stop.
 _NAP_NS = 20_000_000
+_LONG_NAP_NS = 100_000_000
+_WAIT_S = 0.002
+_LEAST_REAL_TIME_NS = 1_000_000
 _ACCOUNT_TIMEOUT_S = 15.0
 #: A session that is stopped early does not wait longer for its last replies.
 _STOPPED_WAIT_S = 1.5
@@ -69,20 +76,19 @@ _MAX_FAILURES_IN_A_ROW = 100
 
 @dataclass(slots=True)
 class _Session:
-    """What both threads share; only the receiving one writes what replies tell."""
+    """What is known of the session; where two threads share it, one of them takes the replies."""
 
     sock: socket.socket
     key: bytes | None
     ssid: int
+    has_stamps: bool
     probes: Probes = field(default_factory=Probes)
-    all_in: threading.Event = field(default_factory=threading.Event)
     is_over: threading.Event = field(default_factory=threading.Event)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("refused", "malformed", "unauthentic", "unsent", "bytes_out", "bytes_in", "packets_in"), 0
         )
     )
-    expected: int | None = None
     latest: int = -1
     far_clock: ErrorEstimate | None = None
     awaited: OrderedDict[int, int] = field(default_factory=OrderedDict[int, int])
@@ -90,6 +96,23 @@ class _Session:
     @property
     def base_bytes(self) -> int:
         return BASE_BYTES if self.key is None else AUTHENTICATED_BYTES
+
+    def drain(self) -> None:
+        """Take the replies that are there, if nobody else does."""
+        while self.has_stamps and self.take_next(socket.MSG_DONTWAIT):
+            pass
+
+    def take_next(self, flags: int = 0) -> bool:
+        """Wait for a reply, at most ``_POLL_S``, and take it; False when there is none."""
+        try:
+            arrival = receive(self.sock, _MAX_DATAGRAM_BYTES, flags)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.counts["refused"] += 1  # told by ICMP: nobody is there
+            return True
+        self.take(arrival)
+        return True
 
     def take(self, arrival: Arrival) -> None:
         """Note a reply, if it is one."""
@@ -115,8 +138,6 @@ class _Session:
         if follow_up is not None:
             departed = decode_time(follow_up.timestamp, clock.time_format, arrived_unix_ns)
             self.follow_up(follow_up.sequence, departed)
-        if self.expected == self.probes.replied:
-            self.all_in.set()
 
     def _is_authentic(self, data: bytes) -> bool:
         return (
@@ -167,42 +188,43 @@ def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         has_stamps = enable_stamps(sock, transmit=True)
         set_receive_timeout(sock, _POLL_S)
         wait_for_stamps()
-        session = _Session(sock, params["key"], params["ssid"])
-        receiving = threading.Thread(target=_receive, args=(session,), name="receive")
-        receiving.start()
-        try:
-            sharpen_this_thread()
-            channel.emit("ready", has_stamps=has_stamps)
-            return _Sender(session, params, channel, has_stamps=has_stamps).run()
-        finally:
-            session.is_over.set()
-            receiving.join()
+        session = _Session(sock, params["key"], params["ssid"], has_stamps=has_stamps)
+        # One that never sleeps would be stopped by the kernel for 50 ms of every second.
+        sharpen_this_thread(real_time=params["interval_ns"] >= _LEAST_REAL_TIME_NS)
+        channel.emit("ready", has_stamps=has_stamps)
+        with _receiving(session):
+            return _Sender(session, params, channel).run()
+
+
+@contextlib.contextmanager
+def _receiving(session: _Session) -> Generator[None]:
+    """Have a thread read arrivals at once, where their times are those of the reading."""
+    if session.has_stamps:
+        yield
+        return
+    thread = threading.Thread(target=_receive, args=(session,), name="receive")
+    thread.start()
+    try:
+        yield
+    finally:
+        session.is_over.set()
+        thread.join()
 
 
 def _receive(session: _Session) -> None:
-    sharpen_this_thread()
     while not session.is_over.is_set():
-        try:
-            arrival = receive(session.sock, _MAX_DATAGRAM_BYTES)
-        except BlockingIOError:
-            continue
-        except OSError:
-            session.counts["refused"] += 1  # told by ICMP: nobody is there
-            continue
-        session.take(arrival)
+        session.take_next()
 
 
 class _Sender:
     """The main thread's part."""
 
-    def __init__(
-        self, session: _Session, params: dict[str, Any], channel: Channel, *, has_stamps: bool
-    ) -> None:
+    def __init__(self, session: _Session, params: dict[str, Any], channel: Channel) -> None:
         self._session = session
         self._probes = session.probes
         self._params = params
         self._channel = channel
-        self._departures: Departures[int] = Departures(session.sock, has_stamps=has_stamps)
+        self._departures: Departures[int] = Departures(session.sock, has_stamps=session.has_stamps)
         self._form = TimeFormat[params["format"].upper()]
         self._clock = clock_estimate()
         self._error_field = encode_error(self._clock._replace(time_format=self._form))
@@ -220,8 +242,7 @@ class _Sender:
         self._wait_for_replies()
         self._channel.emit("sent", sent=len(self._probes), received=self._probes.replied)
         counts = self._wait_for_account()
-        self._note_departures()
-        self._session.is_over.set()
+        self._take_what_is_there()
         step_ns = (time.time_ns() - began_unix_ns) - (time.monotonic_ns() - began_mono_ns)
         drift_ns = (time.monotonic_ns() - began_mono_ns) // 1000
         return {
@@ -238,11 +259,11 @@ class _Sender:
         while (not count or len(self._probes) < count) and not self._channel.is_stopping():
             now_mono_ns = time.monotonic_ns()
             due_mono_ns = schedule.next_due(now_mono_ns)
-            self._tell_progress(now_mono_ns)
-            nap_ns = due_mono_ns - now_mono_ns - _NAP_NS
-            if nap_ns > 0 and self._channel.wait_stop(nap_ns / 1e9):
-                return
-            self._note_departures()
+            self._take_what_is_there()
+            while (left_ns := due_mono_ns - time.monotonic_ns()) > _NAP_NS:
+                if self._channel.wait_stop(min(left_ns - _NAP_NS, _LONG_NAP_NS) / 1e9):
+                    return
+                self._take_what_is_there()
             written_mono_ns = wait_until(due_mono_ns)
             failures = 0 if self._send_one(due_mono_ns, written_mono_ns) else failures + 1
             if failures >= _MAX_FAILURES_IN_A_ROW:
@@ -274,24 +295,28 @@ class _Sender:
         session.counts["bytes_out"] += len(packet)
         return True
 
+    def _take_what_is_there(self) -> None:
+        self._note_departures()
+        self._session.drain()
+        self._tell_progress(time.monotonic_ns())
+
     def _note_departures(self) -> None:
         for sequence, departed_unix_ns in self._departures.take():
             if sequence < len(self._probes):
                 self._probes.departed_unix_ns[sequence] = departed_unix_ns
 
     def _wait_for_replies(self) -> None:
-        session, wait_s = self._session, self._params["timeout_ns"] / 1e9
+        wait_s = self._params["timeout_ns"] / 1e9
         if self._channel.is_stopping():
             wait_s = min(wait_s, _STOPPED_WAIT_S)
-        session.expected = len(self._probes)
-        if session.expected != self._probes.replied:
-            deadline_mono_s = time.monotonic() + wait_s
-            while not session.all_in.wait(_POLL_S) and time.monotonic() < deadline_mono_s:
-                self._note_departures()
+        deadline_mono_s = time.monotonic() + wait_s
+        while self._probes.replied < len(self._probes) and time.monotonic() < deadline_mono_s:
+            self._take_what_is_there()
+            time.sleep(_WAIT_S)
         deadline_mono_s = time.monotonic() + _TRANSMIT_STAMPS_S
         while self._departures.awaited and time.monotonic() < deadline_mono_s:
             self._note_departures()
-            time.sleep(0.001)
+            time.sleep(_WAIT_S)
 
     def _wait_for_account(self) -> ReflectorCounts | None:
         deadline_mono_s = time.monotonic() + _ACCOUNT_TIMEOUT_S
@@ -299,7 +324,8 @@ class _Sender:
             for order in self._channel.orders():
                 if order["op"] == "account":
                     return self._read_account(order)
-            time.sleep(0.002)
+            self._session.drain()
+            time.sleep(_WAIT_S)
         return None
 
     def _read_account(self, order: dict[str, Any]) -> ReflectorCounts | None:

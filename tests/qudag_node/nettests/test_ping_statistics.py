@@ -192,6 +192,17 @@ def test_late_answers_count_as_late_and_stay_in_the_times() -> None:
     assert found["rtt"]["max_s"] == 0.525
 
 
+def test_a_reflector_that_takes_its_time_is_told_from_a_slow_network() -> None:
+    path = Path()
+    for number in range(10):
+        path.there_ns = 450 * MS if number == 3 else 0
+        path.send()
+    found = ping_statistics(path.probes, counts=ReflectorCounts(10), dropped=0, timeout_ns=400 * MS)
+    assert found["rtt"]["max_s"] == 0.025
+    assert found["processing"]["max_s"] == pytest.approx(0.45, abs=1e-4)
+    assert (found["received"], found["late"]) == (9, 1)
+
+
 def test_duplicates_and_reordering_are_counted_exactly() -> None:
     path = Path()
     for number in range(8):
