@@ -11,9 +11,9 @@ and every packet that was sent ends in one place:
 
 ``received`` came back within the time-out (T4 - T1), ``late`` after it: those are loss to whoever waited, but
 their times are known and stay in the statistics, which would look better than the network is without them.
-``local_dropped`` was dropped by one of the two hosts' own sockets, or not answered by the reflector's limit: the
-network did not lose it. ``unplaced_lost`` is what was sent after the last reply when the reflector could not be
-asked in the end.
+``local_dropped`` was dropped by one of the two hosts' own sockets, or not answered by the reflector's limit:
+the network did not lose it. ``unplaced_lost`` is what was sent after the last reply when the reflector could
+not be asked in the end.
 """
 
 from __future__ import annotations
