@@ -170,8 +170,11 @@ class Database:
         try:
             return self._tried(call)
         except sqlite3.DatabaseError as exc:
-            self._disconnect()  # whatever was wrong, the next call looks afresh
-            if not _is_damaged(exc):
+            # On a full disk it could not be opened again, and what is there can still be read. Whatever else
+            # was wrong, the next call looks afresh.
+            if _code(exc) != sqlite3.SQLITE_FULL:
+                self._disconnect()
+            if _code(exc) not in _DAMAGED:
                 raise StoreError(f"{self._path}: {exc}") from exc
             self._move_aside(exc)
         except OSError as exc:
@@ -271,8 +274,8 @@ def _migrate(connection: sqlite3.Connection, number: int) -> None:
     connection.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def _is_damaged(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED
+def _code(error: sqlite3.DatabaseError) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
 
 
 def _damaged(text: str) -> sqlite3.DatabaseError:
