@@ -18,6 +18,7 @@ from qudag_node.config import TestsConfig
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.control import Control
 from qudag_node.nettests.echo import EchoService
+from qudag_node.nettests.load import LoadService
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.clock import Clock
@@ -49,6 +50,7 @@ class Context:
         stopping: Set when the test is to finish early.
         tell: Where progress goes; a run calls ``progress``.
         echoes: This node's part in echoes, for pings over links and relays.
+        loads: Its part in the messages of stress tests.
     """
 
     test_id: str
@@ -62,6 +64,7 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     tell: ProgressSink = _nobody
     echoes: EchoService | None = None
+    loads: LoadService | None = None
 
     @property
     def peer(self) -> PeerId:

@@ -19,6 +19,7 @@ from qudag_node.errors import NodeError
 from qudag_node.nettests.consent import Consent
 from qudag_node.nettests.context import Context
 from qudag_node.nettests.control import Asker, Control
+from qudag_node.nettests.dropwatch import counts_told, risen
 from qudag_node.nettests.hops import PathReport
 from qudag_node.nettests.relays import Forwarding, Relay, Trace, judge_relays
 from qudag_node.nettests.requests import RoutingOptions
@@ -29,7 +30,6 @@ from qudag_node.nettests.ticker import Ticker
 from qudag_node.nettests.tracing import LEAST_ROUND_INTERVAL_S, PathTracer, name_of
 from qudag_node.nettests.words import count_of, delay, listed, percent
 from qudag_node.overlay.testport import TestPort
-from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId, peer_id_of
 
 __all__ = ["METHOD", "RoutesService", "run"]
@@ -92,7 +92,7 @@ async def run(context: Context, options: RoutingOptions) -> Measured:
     judged = judge_relays(
         [Trace(source=context.port.own_id, destination=peer.id, report=peer.report) for peer in peers],
         route_map,
-        {relay: _risen(before[relay], after[relay]) for relay in before.keys() & after.keys()},
+        {relay: risen(before[relay], after[relay]) for relay in before.keys() & after.keys()},
     )
     blind = [peer for peer in peers if not peer.report.is_reached]
     silent = {*cut_off, *(peer.id for peer in blind)}
@@ -194,28 +194,10 @@ async def _counters(context: Context, relays: Sequence[PeerId]) -> dict[PeerId, 
             answer = await context.control.ask(relay, "counters", {}, timeout_s=_ASK_TIMEOUT_S)
         except NodeError:
             return None
-        return _counts(answer.get("drops"))
+        return counts_told(answer.get("drops"))
 
     answers = await asyncio.gather(*(ask(relay) for relay in relays[:_MAX_PEERS]))
     return {relay: answer for relay, answer in zip(relays, answers, strict=False) if answer is not None}
-
-
-def _counts(told: object) -> dict[str, int]:
-    """Read a map of counts that a stranger sent."""
-    if not isinstance(told, dict):
-        return {}
-    counts = cast("dict[object, object]", told)
-    return {
-        clean_text(str(cause), 40): count
-        for cause, count in counts.items()
-        if isinstance(count, int) and not isinstance(count, bool)
-    }
-
-
-def _risen(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    return {
-        cause: count - before.get(cause, 0) for cause, count in after.items() if count > before.get(cause, 0)
-    }
 
 
 async def _matrix(

@@ -2,8 +2,8 @@
 
 The search doubles the rate while the goal is met, then halves what is left between the highest rate that met
 it and the lowest that did not. A rate is given up only when it has failed twice, for one bad second of a busy
-machine says nothing about a network; and a rate that the sender itself cannot offer ends the search, since
-what lies above it was never tried.
+machine says nothing about a network; and a rate that the sender itself cannot offer twice ends the search,
+since what lies above it was never tried.
 
     search = RateSearch(start=100, most=10_000)
     while (rate := search.next_rate()) is not None:
@@ -199,19 +199,20 @@ class RateSearch:
         is_short = offered is not None and offered < rate * _LEAST_OFFERED_RATIO
         self.steps.append(Step(rate, is_met))
         if is_short and offered is not None:
-            # What was sent is less than the rate: it may have met the goal, the rate itself was not tried.
-            if is_met and (self._good is None or offered > self._good):
-                self._good = offered
-            if is_met or self._is_given_up():
+            # The rate itself was not tried, but what was sent may have met the goal. A sender that was held
+            # up once gets another try.
+            if self._is_given_up():
                 self.end = SearchEnd.SENDER
-            return self._count_steps()
-        if is_met:
+                if is_met and (self._good is None or offered > self._good):
+                    self._good = offered
+        elif is_met:
             self._good, self._failed = rate, 0
             self._rise()
         elif self._is_given_up():
             self._bad, self._failed = rate, 0
             self._fall()
-        return self._count_steps()
+        if self.end is None and len(self.steps) >= self._max_steps:
+            self.end = SearchEnd.STEPS
 
     def _is_given_up(self) -> bool:
         self._failed += 1
@@ -239,7 +240,3 @@ class RateSearch:
             return
         # Of two rates the geometric mean is the middle: the precision is a share of the answer.
         self._rate = math.sqrt(good * bad)
-
-    def _count_steps(self) -> None:
-        if self.end is None and len(self.steps) >= self._max_steps:
-            self.end = SearchEnd.STEPS

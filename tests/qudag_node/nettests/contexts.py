@@ -24,6 +24,7 @@ from qudag_node.overlay.routed import (
     DropCause,
     Forward,
     RoutedKind,
+    RoutedMessage,
     decode_routed,
 )
 from qudag_node.peerid import PeerId, public_key_of
@@ -103,6 +104,7 @@ def drop_on_the_way(
     every: int = 1,
     kinds: Container[RoutedKind | None] = TEST_KINDS,
     to: PeerId | None = None,
+    where: Callable[[RoutedMessage], bool] = lambda _: True,
 ) -> None:
     """From now on a node drops what it should pass on.
 
@@ -111,6 +113,7 @@ def drop_on_the_way(
         every: Drop each ``every``-th of those that have the same kind, source, destination and first ttl.
         kinds: Drop only these.
         to: Drop only what is for this node.
+        where: Drop only what this says.
     """
     router = router_of(relay)
     receive = router.receive
@@ -119,7 +122,7 @@ def drop_on_the_way(
     def judge(encoded: bytes, *args: Any, **kwargs: Any) -> Decision:
         decision: Decision = receive(encoded, *args, **kwargs)
         message = decode_routed(encoded)
-        is_meant = to is None or message.destination == public_key_of(to)
+        is_meant = (to is None or message.destination == public_key_of(to)) and where(message)
         if message.kind not in kinds or not isinstance(decision, Forward) or not is_meant:
             return decision
         alike = message.kind, message.source, message.destination, message.first_ttl

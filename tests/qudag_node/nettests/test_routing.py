@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from qudag_node.nettests import routing
 from qudag_node.nettests.requests import RoutingOptions
 from qudag_node.nettests.results import Measured
@@ -51,8 +53,8 @@ async def test_everybody_in_a_line_is_reached_and_the_matrix_is_the_line() -> No
         assert (row["reachable"], row["loss_ratio"], row["verdict"]) == (True, 0.0, "ok")
         assert row["rtt"]["samples"] == 3
         assert row["best_known_s"] > 0
-        assert row["path_cost_s"] == row["best_known_s"]
-        assert row["stretch"] == row["rtt"]["p50_s"] / row["best_known_s"]
+        assert row["path_cost_s"] == pytest.approx(row["best_known_s"])
+        assert row["stretch"] == pytest.approx(row["rtt"]["p50_s"] / row["best_known_s"])
     [relay] = fields["relays"]
     assert (relay["name"], relay["forwarding"], relay["blocked"]) == ("c", "yes", [])
     assert (relay["misroutes"], relay["refusals"], relay["dropped"]) == ([], {}, {})
@@ -108,7 +110,7 @@ async def test_a_detour_is_told_from_the_best_way() -> None:
         _, fields = await examined(nodes, a, c.id)
     [row] = fields["peers"]
     assert (row["path"], row["hops"], row["best_hops"]) == ([b.id, c.id], 2, 1)
-    assert row["path_cost_s"] >= row["best_known_s"]
+    assert row["path_cost_s"] >= row["best_known_s"] * 0.999
 
 
 async def test_a_node_that_died_is_on_the_map_and_cut_off() -> None:

@@ -74,6 +74,18 @@ def test_a_rate_is_given_up_only_when_it_has_failed_twice() -> None:
     assert (search.found, search.refused) == (100, 200)
 
 
+def test_a_sender_that_falls_short_once_gets_another_try() -> None:
+    search = RateSearch(start=100, most=400)
+    search.record(is_met=True, offered=60)
+    assert search.next_rate() == 100
+    search.record(is_met=True, offered=100)
+    assert search.next_rate() == 200
+    search.record(is_met=True, offered=150)
+    search.record(is_met=True, offered=160)
+    assert search.next_rate() is None
+    assert (search.found, search.end) == (160, SearchEnd.SENDER)
+
+
 def test_a_sender_that_falls_short_and_misses_the_goal_twice_ends_the_search_without_an_answer() -> None:
     search = RateSearch(start=100, most=1000)
     search.record(is_met=False, offered=50)

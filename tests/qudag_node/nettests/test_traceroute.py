@@ -22,7 +22,7 @@ from tests.qudag_node.overlay.links import until
 
 # A loaded machine answers late; what is lost here is lost on purpose.
 PATIENT_S = 10.0
-LOST_S = 2.0
+LOST_S = 1.5
 
 
 def options(**changes: Any) -> TracerouteOptions:
