@@ -122,7 +122,7 @@ def _round_trips_with_a_delay() -> list[Row]:
         with namespace_of(ids[0], "198.18.0.1") as a, namespace_of(ids[1], "198.18.0.2") as b:
             peer = _peers_round_trips(a, b, 0.020)
         try:
-            found = _ping(nodes["peer1"], "peer2")
+            found = _ping(nodes["peer1"], lab.nodes["peer2"].id)
         except NoResultError as error:
             return [_missing(what, error, peer, "≤ 0.5 %")]
         late = [link["truth"]["late"] for link in lab.status()["links"]]
@@ -496,7 +496,7 @@ def _stalled_path() -> Row:
             return _stall_row(
                 "p99 through a link that stalls 0.5 s in 5 s",
                 links,
-                lambda: _ping(nodes["peer1"], "peer2", count=1000, timeout_s=3.0),
+                lambda: _ping(nodes["peer1"], lab.nodes["peer2"].id, count=1000, timeout_s=3.0),
                 peer,
                 "ping by UDP, 1,000 probes in 10 s; the process that is the link stopped twice",
             )
@@ -565,7 +565,7 @@ def _cost() -> list[Row]:
             for into in (idle, shares):
                 before, began_s = _cpu_s(pids), time.monotonic()
                 try:
-                    _ping(near, "b", count=500) if into is shares else time.sleep(5)
+                    _ping(near, "b", count=1000) if into is shares else time.sleep(10)
                 except NoResultError as error:
                     return [_missing(what, error)]
                 after, seconds = _cpu_s(pids), time.monotonic() - began_s

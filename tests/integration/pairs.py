@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Generator, Mapping
@@ -53,8 +52,7 @@ def node(namespace: Namespace, name: str, *flags: str, host: str = "", port: int
             process.wait_ready()
             yield Node(name, process.process.pid, f"unix:{process.socket}", address)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.stop()
+            process.end()
 
 
 @contextmanager
