@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 SMALLEST_BYTES = AUTHENTICATED_BYTES + 40
 _UDP_AND_IP_BYTES = 28
 _OPEN_TIMEOUT_S = 10.0
+_KEYS_TIMEOUT_S = 5.0
+_KEYS_POLL_S = 0.02
 _END_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 20.0
 #: What a sender takes for itself beyond its packets and their time-out.
@@ -111,7 +114,7 @@ async def open_stamp(context: Context, peer: PeerId, plan: StampPlan) -> StampSe
         DeclinedError: It will not, and says why.
         WorkerError: No process can be started here.
     """
-    link = _link_to(context, peer)
+    link = await _link_to(context, peer)
     identity = os.urandom(SESSION_BYTES)
     assert link.keys is not None  # noqa: S101  # _link_to has looked
     key = link.keys.session(identity)
@@ -258,13 +261,18 @@ def plain_address(host: str) -> str:
     return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
 
 
-def _link_to(context: Context, peer: PeerId) -> LinkFacts:
-    facts = context.port.facts(peer)
-    if facts.link is None:
-        raise PeerUnreachableError(f"{facts.name} is no neighbour: STAMP measures a link")
-    if facts.link.keys is None:
-        raise PeerUnreachableError(f"{facts.name}: its link has only just been made, and has no keys yet")
-    return facts.link
+async def _link_to(context: Context, peer: PeerId) -> LinkFacts:
+    """Return the link to a neighbour; one that is only just made has its keys a moment later."""
+    deadline_mono_s = time.monotonic() + _KEYS_TIMEOUT_S
+    while True:
+        facts = context.port.facts(peer)
+        if facts.link is None:
+            raise PeerUnreachableError(f"{facts.name} is no neighbour: STAMP measures a link")
+        if facts.link.keys is not None:
+            return facts.link
+        if time.monotonic() > deadline_mono_s:
+            raise PeerUnreachableError(f"{facts.name}: its link has only just been made, and has no keys yet")
+        await asyncio.sleep(_KEYS_POLL_S)
 
 
 def _read_account(told: dict[str, Any]) -> dict[str, Any]:
