@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from qudag_node.config import TestsConfig
 from qudag_node.errors import (
@@ -99,6 +99,9 @@ class TesterParts:
         node: ``id``, ``name`` and ``version`` for the results.
         load_run: Where the code of a test comes from.
     """
+
+    #: pytest looks at the name.
+    __test__: ClassVar[bool] = False
 
     port: TestPort
     control: Control
@@ -356,6 +359,7 @@ class ConnectivityTester:
 
     def _remember(self, job: Job) -> None:
         self._jobs[job.test_id] = job
+        self._jobs.move_to_end(job.test_id)
         ended = [known for known in self._jobs.values() if known.state.is_final]
         for old in ended[: max(0, len(ended) - _MAX_ENDED)]:
             del self._jobs[old.test_id]
@@ -443,7 +447,7 @@ class ConnectivityTester:
             run: Run = self._parts.load_run(job.test_type)
             measured = await run(self._context(job), job.options)
         except DeclinedError as exc:
-            who = "The peer" if job.target is None else job.target.name
+            who = "the peer" if job.target is None else job.target.name
             return _Outcome(measured=_failed(f"{who} declined: {exc.reason}").measured, declined=exc.reason)
         except NodeError as exc:
             return _failed(str(exc))
@@ -507,7 +511,7 @@ class ConnectivityTester:
         job.go_to(state)
         job.watch.result(document)
         _log.info("test %s: %s: %s", job.test_id, state, document["verdict"])
-        self._jobs.move_to_end(job.test_id)
+        self._remember(job)
         self.on_change(job.test_id)
 
     async def _stored(self, test_id: str) -> tuple[Mapping[str, object], str]:
@@ -536,7 +540,6 @@ async def _wait(run: asyncio.Task[_Outcome], stopping: asyncio.Event, timeout_s:
 
 
 def _failed(line: str, *, has_failed: bool = True) -> _Outcome:
-    line = line[:1].upper() + line[1:] if not line.startswith("`") else line
     measured = Measured(success=False, verdict=line, method="none", fields={}, errors=(line,))
     return _Outcome(measured=measured, has_failed=has_failed)
 
