@@ -81,11 +81,18 @@ def run(options: Options) -> int:
 def _check_peers(options: Options, test_type: str) -> None:
     """Say what is missing before a node is asked."""
     itself = getattr(options, "itself", False)
+    address = getattr(options, "address", None)
     if options.all and options.peers:
         raise UsageError("--all is every peer, and peers are named too", "give the names or --all")
     if itself and (options.peers or options.all):
         raise UsageError("--self tests this node itself", "leave the peers out")
-    if not options.peers and not options.all and not itself and test_type not in _WITHOUT_PEER:
+    if (
+        not options.peers
+        and not options.all
+        and not itself
+        and not address
+        and test_type not in _WITHOUT_PEER
+    ):
         raise UsageError("which PEER?", "`qudag peer list` shows them; --all is every one")
 
 
@@ -117,9 +124,7 @@ def _plan(
     params: dict[str, object] = {"type": test_type, "options": dict(sent)}
     if target.word is not None:
         params["target"] = target.word
-    answer = connection.call("test.plan", params)
-    plan = answer.get("plan", answer)
-    return plan if isinstance(plan, dict) else answer
+    return connection.call("test.plan", params)
 
 
 def _print_plans(plans: Sequence[Mapping[str, Any]], options: Options) -> int:

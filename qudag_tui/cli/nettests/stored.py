@@ -155,7 +155,7 @@ def earlier(connection: Connection, word: str, of: Mapping[str, Any]) -> Mapping
         started = of.get("started_unix_s")
         for row in _all(connection, params):
             is_before = started is None or (row.get("started_unix_s") or 0) < started
-            if row.get("test_id") != of.get("test_id") and row.get("state") == "done" and is_before:
+            if row.get("test_id") != of.get("test_id") and _has_figures(row) and is_before:
                 word = str(row["test_id"])
                 break
         else:
@@ -164,6 +164,11 @@ def earlier(connection: Connection, word: str, of: Mapping[str, Any]) -> Mapping
         word = str(find(connection, word)["test_id"])
     result = connection.call("test.show", {"test_id": word}).get("result")
     return result if isinstance(result, dict) else None
+
+
+def _has_figures(row: Mapping[str, Any]) -> bool:
+    """Whether it ended well: with a failed or interrupted run nothing can be compared."""
+    return row.get("state") == "done" and bool(row.get("success")) and not row.get("interrupted")
 
 
 def _all(connection: Connection, params: Mapping[str, object]) -> list[Mapping[str, Any]]:

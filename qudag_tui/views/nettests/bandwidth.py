@@ -21,6 +21,8 @@ _WAYS = {"forward": "to the peer", "reverse": "from the peer", "bidir": "both wa
 
 def bandwidth_lines(document: Document, style: Style) -> list[str]:
     """The goodput, why it is not more, the delay meanwhile, and how it went."""
+    if number(document, "goodput_bits_per_s") is None and not maps(document, "intervals"):
+        return []
     streams, protocol = number(document, "streams"), text(document, "protocol")
     direction = text(document, "direction")
     reverse = at(document, "reverse")
@@ -195,7 +197,9 @@ def stress_lines(document: Document, style: Style) -> list[str]:
                     f"offered {exact(number(document, 'offered'))}",
                     f"delivered {exact(number(document, 'delivered'))}",
                     f"loss {format_ratio(number(document, 'loss_ratio'))}",
-                ],
+                ]
+                if number(document, "offered") is not None
+                else [],
             ),
             (
                 "rate",
@@ -203,7 +207,9 @@ def stress_lines(document: Document, style: Style) -> list[str]:
                     f"asked {per_s(number(document, 'rate_per_s'))}",
                     f"reached {per_s(number(document, 'throughput_per_s'))}",
                     f"goodput {format_bits_per_s(number(document, 'goodput_bits_per_s'))}",
-                ],
+                ]
+                if number(document, "throughput_per_s") is not None
+                else [],
             ),
         ],
         style,

@@ -32,7 +32,8 @@ class Difference(NamedTuple):
     """One figure before and now.
 
     Attributes:
-        word: ``better``, ``worse``, ``same``, ``higher``, ``lower``, or ``only now``, ``only before``.
+        word: ``better``, ``worse``, ``same``, ``higher``, ``lower``, ``only now``, ``only before``,
+            or ``too few samples`` to tell.
     """
 
     metric: Metric
@@ -81,8 +82,14 @@ def compare(before: Document, now: Document) -> list[Difference]:
         old, new = metric.of(before), metric.of(now)
         if metric.name in _LEFT_OUT or (old is None and new is None):
             continue
-        found.append(Difference(metric, old, new, _word(metric, old, new)))
+        found.append(Difference(metric, old, new, _judged(metric, before, now)))
     return found
+
+
+def _judged(metric: Metric, before: Document, now: Document) -> str:
+    word = _word(metric, metric.of(before), metric.of(now))
+    is_judged = word in {"better", "worse"} and not (metric.has_enough(before) and metric.has_enough(now))
+    return "too few samples" if is_judged else word
 
 
 def _word(metric: Metric, old: float | None, new: float | None) -> str:
@@ -110,7 +117,11 @@ def comparison_lines(
     lines += wrapped(_gist(differences), Style(width), indent="  ")
     lines += [f"  not the same: {note}" for note in _unlike(before, now)]
     keys = KEY_METRICS.get(text(now, "test_type"), {})
-    shown = [of for of in differences if of.word != "same" or of.metric.name in keys]
+    shown = [
+        of
+        for of in differences
+        if of.word in {"better", "worse", "higher", "lower"} or of.metric.name in keys
+    ]
     rows = [
         (
             of.metric.name.replace("_", " "),

@@ -5,6 +5,7 @@ A figure that the test did not measure is None, never 0.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from qudag_tui.errors import UsageError, did_you_mean
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["KEY_METRICS", "METRICS", "Kind", "Metric", "find_metric", "show_value"]
+
+
+#: As many samples as should lie beyond a percentile, before two of them are compared.
+SAMPLES_BEYOND = 3.68
+
+
+def _never(_document: Document) -> float | None:
+    return None
 
 
 class Kind(NamedTuple):
@@ -66,21 +75,51 @@ class Metric(NamedTuple):
         kind: Its unit.
         better: ``less`` or ``more``; empty when neither is.
         of: Finds it in a result.
+        needs: How many samples it takes to say anything; 0 where it is no percentile.
+        samples: How many there were.
     """
 
     name: str
     kind: Kind
     better: str
     of: Callable[[Document], float | None]
+    needs: int = 0
+    samples: Callable[[Document], float | None] = _never
+
+    def has_enough(self, document: Document) -> bool:
+        """Whether the samples carry it."""
+        count = self.samples(document) if self.needs else None
+        return count is None or count >= self.needs
 
 
 def _at(*path: str) -> Callable[[Document], float | None]:
     return lambda document: number(document, *path)
 
 
-def _summary(*path: str, prefix: str = "") -> list[Metric]:
-    names = ("min", "avg", "p50", "p90", "p95", "p99", "p999", "max", "stddev")
-    return [Metric(prefix + name, SECONDS, "less", _at(*path, f"{name}_s")) for name in names]
+_EVERY = ("min", "avg", "p50", "p90", "p95", "p99", "p999", "max", "stddev")
+_MAIN = ("min", "avg", "p50", "p95", "p99", "max")
+_WAYS = ("min", "p50", "p95", "p99", "max")
+_SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+
+def _delays(
+    *path: str,
+    names: tuple[str, ...] = _MAIN,
+    prefix: str = "",
+    within: Callable[..., Callable[[Document], float | None]] = _at,
+) -> list[Metric]:
+    """The figures of a summary. A single sample, such as the longest, is neither better nor worse."""
+    return [
+        Metric(
+            prefix + name,
+            SECONDS,
+            "" if name == "max" else "less",
+            within(*path, f"{name}_s"),
+            math.ceil(SAMPLES_BEYOND / (1 - _SHARES[name])) if name in _SHARES else 0,
+            within(*path, "samples"),
+        )
+        for name in names
+    ]
 
 
 def _share(part: str, *whole: str) -> Callable[[Document], float | None]:
@@ -154,7 +193,7 @@ _DURATION = Metric("duration", SECONDS, "", _at("duration_s"))
 
 _PING = [
     _LOSS,
-    *_summary("rtt"),
+    *_delays("rtt", names=_EVERY),
     _JITTER,
     Metric("forward_loss", RATIO, "less", _share("forward_lost", "sent")),
     Metric("backward_loss", RATIO, "less", _share("backward_lost", "sent", "forward_lost")),
@@ -164,19 +203,13 @@ _PING = [
         Metric(name, COUNT, "less", _at(name))
         for name in ("forward_lost", "backward_lost", "local_dropped", "duplicates", "reordered", "late")
     ),
-    *(
-        Metric(f"{way}_{name}", SECONDS, "less", _at(f"{way}_delay", f"{name}_s"))
-        for way in ("forward", "backward")
-        for name in ("min", "p50", "p95", "p99", "max")
-    ),
+    *_delays("forward_delay", names=_WAYS, prefix="forward_"),
+    *_delays("backward_delay", names=_WAYS, prefix="backward_"),
 ]
 
 _TRACEROUTE = [
     Metric("loss", RATIO, "less", _last_hop("loss_ratio")),
-    *(
-        Metric(name, SECONDS, "less", _last_hop("rtt", f"{name}_s"))
-        for name in ("min", "avg", "p50", "p95", "p99", "max")
-    ),
+    *_delays("rtt", within=_last_hop),
     Metric("hops", COUNT, "less", _hops),
     Metric("added", SECONDS, "less", _most("hops", "added_s")),
     Metric("route_changes", COUNT, "less", _at("route_changes")),
@@ -188,26 +221,17 @@ _BANDWIDTH = [
     Metric("retransmits", COUNT, "less", _at("retransmits")),
     _LOSS,
     _JITTER,
-    *(
-        Metric(name, SECONDS, "less", _at("rtt_loaded", f"{name}_s"))
-        for name in ("min", "avg", "p50", "p95", "p99", "max")
-    ),
-    Metric("idle_p50", SECONDS, "less", _at("rtt_idle", "p50_s")),
-    Metric("idle_p99", SECONDS, "less", _at("rtt_idle", "p99_s")),
+    *_delays("rtt_loaded"),
+    *_delays("rtt_idle", names=("p50", "p99"), prefix="idle_"),
     Metric("cpu", RATIO, "less", _at("cpu", "local_ratio")),
     Metric("remote_cpu", RATIO, "less", _at("cpu", "remote_ratio")),
 ]
 
 _LATENCY = [
-    *(
-        Metric(name, SECONDS, "less", _at("idle", f"{name}_s"))
-        for name in ("min", "avg", "p50", "p90", "p95", "p99", "p999", "max")
-    ),
-    *(
-        Metric(f"{phase}_{name}", SECONDS, "less", _at(phase, f"{name}_s"))
-        for phase in ("up", "down", "both")
-        for name in ("p50", "p95", "p99", "max")
-    ),
+    *_delays("idle", names=_EVERY),
+    *_delays("up", names=_WAYS[1:], prefix="up_"),
+    *_delays("down", names=_WAYS[1:], prefix="down_"),
+    *_delays("both", names=_WAYS[1:], prefix="both_"),
     Metric("added", SECONDS, "less", _at("added_p95_s")),
     _LOSS,
     _JITTER,
@@ -226,7 +250,7 @@ _STRESS = [
     Metric("throughput", RATE, "more", _at("throughput_per_s")),
     Metric("goodput", BITS, "more", _at("goodput_bits_per_s")),
     _LOSS,
-    *_summary("latency"),
+    *_delays("latency", names=_EVERY),
     Metric("offered", COUNT, "", _at("offered")),
     Metric("delivered", COUNT, "", _at("delivered")),
     Metric("drops", COUNT, "less", _sum("drops", "count")),

@@ -229,7 +229,7 @@ def connectivity_lines(document: Document, style: Style) -> list[str]:
             lines += ["", *wrapped(f"{text(step, 'step')}: {reason}", style, indent="", hang="  ")]
     reachable = document.get("reachable_from_outside")
     if isinstance(reachable, bool):
-        by = text(document, "by") or text(document, "by", "name")
+        by = text(document, "by_name") or text(document, "by")
         lines += [
             "",
             *fact_lines(

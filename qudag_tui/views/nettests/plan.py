@@ -3,54 +3,55 @@
 from __future__ import annotations
 
 from qudag_tui.views.facts import fact
-from qudag_tui.views.nettests.documents import Document, at, short, target_name, text
-from qudag_tui.views.nettests.parts import Style, fact_lines, wrapped
+from qudag_tui.views.nettests.documents import Document, at, duration_text, number, short, target_name, text
+from qudag_tui.views.nettests.parts import Style, counted, exact, fact_lines, wrapped
+from qudag_tui.views.text import format_bits_per_s, format_bytes
 
 __all__ = ["plan_lines"]
-
-_SHOWN_APART = frozenset(
-    {"schema", "test_type", "target", "sends", "options", "method", "exclusive", "verdict"}
-)
 
 
 def plan_lines(plan: Document, style: Style) -> list[str]:
     """Which test, what it would send, with which options."""
-    peer_id, name = text(plan, "target", "id"), target_name(plan)
-    whom = f" {name}" if name else ""
-    known = f" ({short(peer_id)})" if peer_id and short(peer_id) != name else ""
-    lines = wrapped(
-        f"{style.paint('dry run', 'head')}  {text(plan, 'test_type')}{whom}{known}: nothing was sent",
-        style,
-        indent="",
-    )
-    sends = at(plan, "sends")
-    for item in sends if isinstance(sends, list) else []:
-        lines += wrapped(str(item), style, indent="  would send ", hang="             ")
-    figures = [
-        f"{_label(key)} {_value(key, value)}"
-        for key, value in plan.items()
-        if key not in _SHOWN_APART and value is not None and not isinstance(value, dict | list)
-    ]
+    peer_id, name, hops = text(plan, "target", "id"), target_name(plan), number(plan, "target", "hops")
+    whom = f" of {name}" if name else ""
+    known = f" ({short(peer_id)}{', ' + counted(hops, 'hop') if hops else ''})" if peer_id else ""
+    lines = [f"{style.paint('dry run', 'head')}  {text(plan, 'test_type')}{whom}{known}; nothing was sent"]
+    if refusal := text(plan, "refusal"):
+        lines += wrapped(f"it would fail: {refusal}", style, indent="  ")
+    waits = number(plan, "waits_for")
     options = at(plan, "options")
-    set_to = (
-        [f"{_label(key)} {_value(key, value)}" for key, value in options.items() if value is not None]
-        if isinstance(options, dict)
-        else []
-    )
-    waits = ["waits for other heavy tests of this node to end"] if plan.get("exclusive") else []
-    rows = [("method", [text(plan, "method")]), ("in all", figures), ("options", set_to), ("queue", waits)]
+    rows = [
+        ("would send", [text(plan, "plan", "line")]),
+        ("in all", _totals(plan)),
+        ("waits", [f"for {counted(waits, 'other test')} of this node"] if waits else []),
+        ("options", _options(options) if isinstance(options, dict) else []),
+    ]
     return [*lines, *fact_lines(rows, style)]
 
 
-def _value(name: str, value: object) -> str:
-    """Counts to the last digit; everything else in the unit of its name."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and "bytes" not in name
-    return str(value) if is_count else fact(f"size_{name}" if name == "bytes" else name, value)
+def _totals(plan: Document) -> list[str]:
+    packets, size = number(plan, "plan", "packets"), number(plan, "plan", "sent_bytes")
+    rate, duration = number(plan, "plan", "rate_bits_per_s"), number(plan, "plan", "duration_s")
+    return [
+        counted(packets, "packet") if packets is not None else "",
+        format_bytes(size) if size is not None else "",
+        f"at most {format_bits_per_s(rate)}" if rate is not None else "",
+        f"takes {duration_text(duration)} or less" if duration is not None else "until it is cancelled",
+    ]
+
+
+def _options(options: Document) -> list[str]:
+    """Those that have a value; counts to the last digit, all else in the unit of its name."""
+    told: list[str] = []
+    for name, value in options.items():
+        is_count = isinstance(value, int) and not isinstance(value, bool) and not name.endswith("_bytes")
+        if (value is not None and value not in ("", False)) or is_count:
+            told.append(f"{_label(name)} {exact(value) if is_count else fact(name, value)}")
+    return told
 
 
 def _label(name: str) -> str:
+    """The unit stands in the value."""
     for suffix in ("_bits_per_s", "_per_s", "_bytes", "_s"):
-        if name.endswith(suffix) and name != suffix:
-            name = name.removesuffix(suffix)
-            break
+        name = name.removesuffix(suffix)
     return name.replace("_", " ")

@@ -131,12 +131,14 @@ class Tests:
         return {
             "test_type": params["type"],
             "target": {"id": target[1], "name": target[0], "hops": 1} if target else None,
-            "method": "stamp-udp",
-            "sends": ["1000 packets of 44 B, one each 10 ms, for 10 s"],
-            "packets": 1000,
-            "bytes": 44_000,
-            "rate_bits_per_s": 35_200.0,
-            "duration_s": 10.0,
-            "exclusive": False,
-            "options": {"count": 1000, "interval_s": 0.01, **params["options"]},
+            "options": {"count": 1000, "interval_s": 0.01, "size_bytes": 0, **params["options"]},
+            "plan": {
+                "line": "1000 packets of 140 bytes, 100 each second",
+                "packets": 1000,
+                "sent_bytes": 140_000,
+                "rate_bits_per_s": 112_000.0,
+                "duration_s": 11.0,
+            },
+            "waits_for": 0,
+            "refusal": None,
         }
