@@ -44,9 +44,10 @@ def _options(options: Document) -> list[str]:
     """Those that have a value; counts to the last digit, all else in the unit of its name."""
     told: list[str] = []
     for name, value in options.items():
-        is_count = isinstance(value, int) and not isinstance(value, bool) and not name.endswith("_bytes")
-        if (value is not None and value not in ("", False)) or is_count:
-            told.append(f"{_label(name)} {exact(value) if is_count else fact(name, value)}")
+        if isinstance(value, int) and not isinstance(value, bool) and not name.endswith("_bytes"):
+            told.append(f"{_label(name)} {exact(value)}")
+        elif value is not None and value not in ("", False):
+            told.append(f"{_label(name)} {fact(name, value)}")
     return told
 
 
