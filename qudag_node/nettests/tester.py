@@ -32,6 +32,7 @@ from qudag_node.nettests.control import Control
 from qudag_node.nettests.echo import EchoService
 from qudag_node.nettests.environment import HostWatch, environment
 from qudag_node.nettests.job import Job, JobState, Watch
+from qudag_node.nettests.load import LoadService
 from qudag_node.nettests.plan import limit_s, plan_map, plan_of
 from qudag_node.nettests.requests import ConnectivityOptions, Options, TestType, option_map, options_of
 from qudag_node.nettests.results import Measured, Target, TestResult, document_of
@@ -113,6 +114,7 @@ class TesterParts:
     store: KeepsResults
     node: Mapping[str, str]
     echoes: EchoService | None = None
+    loads: LoadService | None = None
     load_run: LoadRun = load_run
 
 
@@ -470,6 +472,7 @@ class ConnectivityTester:
             stopping=job.stopping,
             tell=job.watch.progress,
             echoes=parts.echoes,
+            loads=parts.loads,
         )
 
     def _result(self, job: Job, outcome: _Outcome, duration_s: float, host: HostWatch) -> dict[str, object]:

@@ -16,11 +16,14 @@ from qudag_node.history.store import ResultStore, StoreLimits
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.control import Control
+from qudag_node.nettests.load import LoadService
 from qudag_node.nettests.pingservice import PingService
 from qudag_node.nettests.publicstamp import PublicReflector
 from qudag_node.nettests.responder import Responder
+from qudag_node.nettests.routing import RoutesService
 from qudag_node.nettests.summaries import SUMMARY_FIELDS
 from qudag_node.nettests.tester import ConnectivityTester, TesterParts
+from qudag_node.nettests.underlay import UnderlayService
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.endpoints import Endpoint, parse_endpoint
 from qudag_node.overlay.events import EventKind, EventLog, Severity
@@ -81,6 +84,9 @@ async def start_tests(
         collector=collector,
         clock=time,
     )
+    loads = LoadService(port=port, control=control, responder=responder, clock=time)
+    RoutesService(port=port, control=control, consent=consent)
+    UnderlayService(port=port, control=control, workers=workers, consent=consent, clock=time, config=config)
     stamp_address = ""
     if config.stamp is not None:
         stamp_address = await _answer_everybody(parts, config.stamp, workers, collector, config.dscp)
@@ -96,6 +102,7 @@ async def start_tests(
             store=store,
             node=node,
             echoes=pings.echoes,
+            loads=loads,
         )
     )
     return NodeTests(tester, stamp_address)
