@@ -43,7 +43,8 @@ async def run(context: Context, options: PingOptions) -> Measured:
         via = "udp" if facts.link is not None else "overlay"
     if via != "overlay" and facts.link is None:
         raise PeerUnreachableError(
-            f"{facts.name} is no neighbour but {count_of(facts.hops, 'hop')} away: --via overlay reaches it"
+            f"{facts.name} is no neighbour but {count_of(facts.hops, 'hop')} away: "
+            "without --via it is pinged through the overlay"
         )
     if via == "udp":
         return await _over_udp(context, options)

@@ -6,6 +6,7 @@ import errno
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from qudag_node.host.timestamps import (
@@ -21,13 +22,15 @@ from qudag_node.nettests.stamp.clock import clock_estimate
 from qudag_node.nettests.stamp.departures import Departures
 from qudag_node.nettests.stamp.packets import BASE_BYTES, Request
 from qudag_node.nettests.stamp.reflector import Reflection, Session, SessionTable, Token, answer, check
-from qudag_node.nettests.stamp.sockets import bind_udp
+from qudag_node.nettests.stamp.sockets import BUFFER_BYTES, bind_udp
 from qudag_node.nettests.stamp.timestamps import TimeFormat
 from qudag_node.nettests.worker.channel import Channel
 
 __all__ = ["reflect", "reflect_for_all"]
 
 _POLL_S = 0.05
+#: Told to stop, it takes what has arrived before, but not for longer.
+_DRAIN_S = 2.0
 _MAX_DATAGRAM_BYTES = 65_535
 _CLOCK_INTERVAL_S = 1.0
 _REPORT_INTERVAL_S = 1.0
@@ -97,10 +100,21 @@ class _Reflector:
         self._clock = clock_estimate()
         self._clock_mono_s = time.monotonic()
 
-    def arrival(self) -> Arrival | None:
+    def arrivals(self, channel: Channel) -> Iterator[Arrival | None]:
+        """Yield datagrams as they come, now and then None; told to stop, first what had come before."""
+        deadline_mono_s: float | None = None
+        while True:
+            if deadline_mono_s is None and channel.is_stopping():
+                deadline_mono_s = time.monotonic() + _DRAIN_S
+            arrival = self.arrival(0 if deadline_mono_s is None else socket.MSG_DONTWAIT)
+            yield arrival
+            if deadline_mono_s is not None and (arrival is None or time.monotonic() > deadline_mono_s):
+                return
+
+    def arrival(self, flags: int) -> Arrival | None:
         """Wait for a datagram, at most ``_POLL_S``; its time is filled in."""
         try:
-            arrival = receive(self.sock, _MAX_DATAGRAM_BYTES)
+            arrival = receive(self.sock, _MAX_DATAGRAM_BYTES, flags)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -144,11 +158,16 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     Args:
         params: ``host`` and ``ports`` (first and last, or nothing) to listen on, ``key``, ``dscp``,
         ``format``
-            (ntp or ptp), ``packets_per_s`` to answer at most.
+            (ntp or ptp), ``packets_per_s`` to answer at most; ``buffer_bytes`` of room for arrivals.
         channel: ``ready`` has the ``port``; the result is the counts.
     """
     sharpen_this_thread()
-    with bind_udp(params["host"], params["ports"], dscp=params["dscp"]) as sock:
+    with bind_udp(
+        params["host"],
+        params["ports"],
+        dscp=params["dscp"],
+        buffer_bytes=params.get("buffer_bytes", BUFFER_BYTES),
+    ) as sock:
         reflector = _Reflector(sock)
         session = Session(key=params["key"], time_format=TimeFormat[params["format"].upper()])
         rate = _Rate(params["packets_per_s"])
@@ -156,8 +175,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         newest: OrderedDict[int, int] = OrderedDict()
         counts = reflector.counts
         channel.emit("ready", port=sock.getsockname()[1], has_stamps=reflector.has_stamps)
-        while not channel.is_stopping():
-            arrival = reflector.arrival()
+        for arrival in reflector.arrivals(channel):
             _note_departures(reflector, newest)
             if arrival is None:
                 continue
@@ -211,8 +229,7 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         counts = reflector.counts
         told, told_mono_s = 0, time.monotonic()
         channel.emit("ready", port=sock.getsockname()[1], has_stamps=reflector.has_stamps)
-        while not channel.is_stopping():
-            arrival = reflector.arrival()
+        for arrival in reflector.arrivals(channel):
             _note_departures(reflector)
             now_mono_s = time.monotonic()
             if now_mono_s - told_mono_s >= _REPORT_INTERVAL_S:

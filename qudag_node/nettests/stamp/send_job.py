@@ -45,7 +45,7 @@ from qudag_node.nettests.stamp.packets import (
     pack_request,
     parse_reply,
 )
-from qudag_node.nettests.stamp.sockets import bind_udp
+from qudag_node.nettests.stamp.sockets import BUFFER_BYTES, bind_udp
 from qudag_node.nettests.stamp.timestamps import TimeFormat, decode_time, encode_time
 from qudag_node.nettests.stamp.tlvs import are_intact, find_follow_up, make_extensions, sign_extensions
 from qudag_node.nettests.worker.channel import Channel
@@ -174,13 +174,15 @@ def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     Args:
         params: ``host`` and ``ports`` of this end; ``address`` and ``port`` of the reflector; ``key`` (None:
             unauthenticated), ``ssid``, ``dscp``, ``format`` (ntp or ptp); ``count`` (0: until told to stop),
-            ``interval_ns``, ``size``, ``timeout_ns``; ``is_same_clock``; ``keep`` to get the single times.
+            ``interval_ns``, ``size``, ``timeout_ns``; ``is_same_clock``; ``keep`` to get the single times;
+            ``buffer_bytes`` of room for arrivals.
         channel: ``ready``, ``progress`` with figures, ``sent`` at the end; waits then for the order
         ``account``
             with the reflector's counts, or with nothing.
     """
     gc.disable()  # nothing here makes cycles, and a collection would come at the wrong moment
-    with bind_udp(params["host"], params["ports"], dscp=params["dscp"]) as sock:
+    room = params.get("buffer_bytes", BUFFER_BYTES)
+    with bind_udp(params["host"], params["ports"], dscp=params["dscp"], buffer_bytes=room) as sock:
         try:
             sock.connect((params["address"], params["port"]))
         except OSError as exc:
@@ -306,11 +308,11 @@ class _Sender:
                 self._probes.departed_unix_ns[sequence] = departed_unix_ns
 
     def _wait_for_replies(self) -> None:
-        wait_s = self._params["timeout_ns"] / 1e9
-        if self._channel.is_stopping():
-            wait_s = min(wait_s, _STOPPED_WAIT_S)
-        deadline_mono_s = time.monotonic() + wait_s
+        deadline_mono_s, is_stopping = time.monotonic() + self._params["timeout_ns"] / 1e9, False
         while self._probes.replied < len(self._probes) and time.monotonic() < deadline_mono_s:
+            if self._channel.is_stopping() and not is_stopping:
+                is_stopping = True
+                deadline_mono_s = min(deadline_mono_s, time.monotonic() + _STOPPED_WAIT_S)
             self._take_what_is_there()
             time.sleep(_WAIT_S)
         deadline_mono_s = time.monotonic() + _TRANSMIT_STAMPS_S

@@ -10,9 +10,9 @@ from collections.abc import Generator, Sequence
 
 from qudag_node.nettests.worker.jobs import JobError
 
-__all__ = ["bind_udp", "family_of"]
+__all__ = ["BUFFER_BYTES", "bind_udp", "family_of"]
 
-_BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 4 << 20
 _SO_RCVBUFFORCE = 33
 _IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
 
@@ -23,19 +23,22 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 @contextlib.contextmanager
-def bind_udp(host: str, ports: Sequence[int], *, dscp: int) -> Generator[socket.socket]:
+def bind_udp(
+    host: str, ports: Sequence[int], *, dscp: int, buffer_bytes: int = BUFFER_BYTES
+) -> Generator[socket.socket]:
     """Open a socket at a free port.
 
     Args:
         host: A numeric address of this host; empty is all of IPv4.
         ports: The first and the last that may be taken; empty is any.
         dscp: What its packets are marked with, 0 to 63.
+        buffer_bytes: Room for arrivals.
 
     Raises:
         JobError: The address is not here, or all the ports are taken.
     """
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as sock:
-        _make_room(sock)
+        _make_room(sock, buffer_bytes)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_TCLASS, dscp << 2)
         else:
@@ -57,9 +60,9 @@ def _bind(sock: socket.socket, host: str, ports: Sequence[int]) -> None:
     raise JobError(f"UDP {shown}: ports {ports[0]} to {ports[-1]} are all taken")
 
 
-def _make_room(sock: socket.socket) -> None:
+def _make_room(sock: socket.socket, buffer_bytes: int) -> None:
     """Our own slowness should drop nothing; beyond the system's limit only root may go."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     if sys.platform == "linux":
         with contextlib.suppress(PermissionError):
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)

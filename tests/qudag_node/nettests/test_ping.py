@@ -122,7 +122,7 @@ async def test_a_peer_that_is_no_neighbour_is_pinged_over_the_overlay_and_that_i
         assert "through the overlay, 2 hops" in measured.verdict
         assert fields["received"] == 30
         for via in ("udp", "link"):
-            with pytest.raises(PeerUnreachableError, match="is no neighbour but 2 hops away: --via overlay"):
+            with pytest.raises(PeerUnreachableError, match="is no neighbour but 2 hops away: without --via"):
                 await run(network.context(a, c), options(via=via))
 
 

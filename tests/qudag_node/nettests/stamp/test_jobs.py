@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import socket
 import sys
 import threading
@@ -178,6 +180,49 @@ async def test_duplicated_packets_are_counted_and_change_nothing(workers: Worker
     # The copies of the last may still have been under way.
     assert 30 <= counts["duplicates"] <= 40
     assert 30 <= found["duplicates"] <= 40
+
+
+async def all_sent(sender: Worker, count: int) -> None:
+    while (await sender.wait_for("progress", PATIENCE_S))["sent"] < count:
+        pass
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere a socket does not tell what it dropped")
+async def test_what_the_reflectors_host_drops_is_no_loss_of_the_network(workers: Workers) -> None:
+    reflector, port = await start(
+        workers, "stamp.reflect", key=KEY, packets_per_s=10_000, buffer_bytes=32 * 1024
+    )
+    os.kill(reflector.pid, signal.SIGSTOP)
+    sender = await start_sender(workers, port, count=300, interval_ns=500_000, timeout_ns=3_000_000_000)
+    await all_sent(sender, 300)
+    os.kill(reflector.pid, signal.SIGCONT)
+    await sender.wait_for("sent", PATIENCE_S)
+    counts = await stopped(reflector)
+    found = await finish(sender, counts)
+    assert 0 < counts["dropped"] < 300
+    assert counts["received"] + counts["dropped"] == 300
+    assert (found["local_dropped"], found["forward_lost"]) == (counts["dropped"], 0)
+    assert found["processing"]["max_s"] > 0
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere a socket does not tell what it dropped")
+async def test_what_this_host_drops_is_no_loss_of_the_network(workers: Workers) -> None:
+    reflector, port = await start(workers, "stamp.reflect", key=KEY, packets_per_s=10_000)
+    os.kill(reflector.pid, signal.SIGSTOP)
+    sender = await start_sender(
+        workers, port, count=300, interval_ns=500_000, timeout_ns=30_000_000_000, buffer_bytes=32 * 1024
+    )
+    await all_sent(sender, 300)
+    os.kill(sender.pid, signal.SIGSTOP)
+    os.kill(reflector.pid, signal.SIGCONT)
+    counts = await stopped(reflector)  # it answers all that it has before it ends
+    os.kill(sender.pid, signal.SIGCONT)
+    sender.tell("stop")
+    await sender.wait_for("sent", PATIENCE_S)
+    found = await finish(sender, counts)
+    assert (counts["received"], counts["packets_out"]) == (300, 300)
+    assert 0 < found["local_dropped"] < 300
+    assert (found["forward_lost"], found["backward_lost"]) == (0, 0)
 
 
 async def test_a_reflector_that_is_gone_is_told_of_and_nothing_is_placed(workers: Workers) -> None:
