@@ -154,9 +154,9 @@ def _peers_round_trips(a: Namespace, b: Namespace, less_s: float) -> str:
     )
 
 
-def _ping(asked: Node, target: str, **options: object) -> dict[str, Any]:
+def _ping(asked: Node, target: str, *, poll_s: float = 0.1, **options: object) -> dict[str, Any]:
     chosen: dict[str, object] = {"count": _COUNT, "interval_s": _INTERVAL_S, "via": "udp"} | options
-    return run_test(asked, "ping", target, **chosen)
+    return run_test(asked, "ping", target, poll_s=poll_s, **chosen)
 
 
 # -- loss -----------------------------------------------------------------------------------------------
@@ -556,7 +556,7 @@ def _cost() -> list[Row]:
             for into in (idle, shares):
                 before, began_s = _cpu_s(pids), time.monotonic()
                 try:
-                    _ping(near, "b", count=1000) if into is shares else time.sleep(10)
+                    _ping(near, "b", count=1000, poll_s=2.0) if into is shares else time.sleep(10)
                 except NoResultError as error:
                     return [_missing(what, error)]
                 after, seconds = _cpu_s(pids), time.monotonic() - began_s

@@ -172,6 +172,12 @@ class Wire:
         namespace.run("nft", "-f", "-", text="\n".join(script) + "\n")
         return Counter(namespace, number)
 
+    def stop_counting(self) -> None:
+        """Take all counters, and what they drop, away."""
+        for end in (self.a, self.b):
+            # Deleting a table that is not there is an error, making one that is there is none.
+            end.run("nft", "-f", "-", text=f"add table {_TABLE}\ndelete table {_TABLE}\n")
+
     def shape(
         self,
         namespace: Namespace,

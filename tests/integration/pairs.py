@@ -74,15 +74,17 @@ def connected(asked: Node, peer: str) -> None:
     raise NoResultError(f"{asked.name} is not linked to {peer}")
 
 
-def run_test(asked: Node, kind: str, target: str, **options: object) -> dict[str, Any]:
-    """Run one network test to its end.
+def run_test(
+    asked: Node, kind: str, target: str, *, poll_s: float = 0.1, **options: object
+) -> dict[str, Any]:
+    """Run one network test to its end, asking for it every ``poll_s``.
 
     Raises:
         NoResultError: It was refused, or failed.
     """
     try:
         started = asked.call("test.start", {"type": kind, "target": target, "options": options})
-        result = _ended(asked, started["test_id"])
+        result = _ended(asked, started["test_id"], poll_s)
     except (NodeError, OSError) as error:
         raise NoResultError(f"{kind}: {error}") from error
     if not result["success"]:
@@ -90,12 +92,12 @@ def run_test(asked: Node, kind: str, target: str, **options: object) -> dict[str
     return result
 
 
-def _ended(asked: Node, test_id: str) -> dict[str, Any]:
+def _ended(asked: Node, test_id: str, poll_s: float) -> dict[str, Any]:
     deadline_s = time.monotonic() + _MAX_TEST_S
     while time.monotonic() < deadline_s:
         listed = asked.call("test.list", {"limit": 20})["tests"]
         if any(test["test_id"] == test_id and test["state"] in _ENDED for test in listed):
             result: dict[str, Any] = asked.call("test.show", {"test_id": test_id})["result"]
             return result
-        time.sleep(0.1)
+        time.sleep(poll_s)
     raise NoResultError(f"test {test_id} did not end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,28 +21,39 @@ PLACES = ("received", "late", "forward_lost", "backward_lost", "local_dropped", 
 MARKED = ("meta l4proto udp", "meta l4proto udp ip dscp cs1")
 
 
+@dataclass(frozen=True)
+class Linked:
+    """A wire with a node at each end."""
+
+    wire: Wire
+    near: Node
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Generator[Linked]:
+    with wire_between() as wire, pair_of(wire.a, wire.b) as (near, _):
+        yield Linked(wire, near)
+
+
 @pytest.fixture
-def wire() -> Generator[Wire]:
-    with wire_between() as built:
-        yield built
+def linked(nodes: Linked) -> Generator[Linked]:
+    """The same for every test, without what the one before dropped."""
+    yield nodes
+    nodes.wire.stop_counting()
 
 
 def ping(asked: Node, target: str, **options: object) -> dict[str, Any]:
-    return run_test(
-        asked,
-        "ping",
-        target,
-        **({"count": COUNT, "interval_s": 0.005, "via": "udp", "timeout_s": 1.0} | options),
-    )
+    chosen: dict[str, Any] = {"count": COUNT, "interval_s": 0.005, "via": "udp", "timeout_s": 1.0} | options
+    return run_test(asked, "ping", target, **chosen)
 
 
-def test_a_ping_loses_in_each_direction_what_the_wire_dropped_there(wire: Wire) -> None:
+def test_a_ping_loses_in_each_direction_what_the_wire_dropped_there(linked: Linked) -> None:
     """The last packet of all is among those dropped, which only the far end can tell."""
-    with pair_of(wire.a, wire.b) as (near, _):
-        there = wire.count(wire.b, every=50)
-        back = wire.count(wire.a, every=14)
-        found = ping(near, "b")
-        counted_there, counted_back = there.read(), back.read()
+    wire, near = linked.wire, linked.near
+    there = wire.count(wire.b, every=50)
+    back = wire.count(wire.a, every=14)
+    found = ping(near, "b")
+    counted_there, counted_back = there.read(), back.read()
     assert found["sent"] == counted_there.arrived == COUNT
     assert (found["forward_lost"], found["backward_lost"]) == (counted_there.dropped, counted_back.dropped)
     assert counted_there.dropped == 4
@@ -51,31 +63,30 @@ def test_a_ping_loses_in_each_direction_what_the_wire_dropped_there(wire: Wire) 
     assert (found["duplicates"], found["reordered"]) == (0, 0)
 
 
-def test_random_loss_is_told_to_the_packet(wire: Wire) -> None:
-    with pair_of(wire.a, wire.b) as (near, _):
-        there, back = wire.count(wire.b, ratio=0.2), wire.count(wire.a, ratio=0.1)
-        found = ping(near, "b", size_bytes=500)
-        counted_there, counted_back = there.read(), back.read()
+def test_random_loss_is_told_to_the_packet(linked: Linked) -> None:
+    wire, near = linked.wire, linked.near
+    there, back = wire.count(wire.b, ratio=0.2), wire.count(wire.a, ratio=0.1)
+    found = ping(near, "b", size_bytes=500)
+    counted_there, counted_back = there.read(), back.read()
     assert counted_there.arrived == found["sent"] == COUNT
     assert (found["forward_lost"], found["backward_lost"]) == (counted_there.dropped, counted_back.dropped)
     assert counted_there.dropped > 0
     assert counted_back.dropped > 0
 
 
-def test_a_round_trip_is_the_way_there_and_the_way_back(wire: Wire) -> None:
-    with pair_of(wire.a, wire.b) as (near, _):
-        found = ping(near, "b")
+def test_a_round_trip_is_the_way_there_and_the_way_back(linked: Linked) -> None:
+    found = ping(linked.near, "b")
     there, back = found["forward_delay"], found["backward_delay"]
     assert there["samples"] == back["samples"] == found["rtt"]["samples"] > 0
     assert found["rtt"]["avg_s"] == pytest.approx(there["avg_s"] + back["avg_s"], abs=1e-6)
     assert found["clock_relation"]["method"] == "same-clock"
 
 
-def test_test_packets_are_marked_and_answered_at_their_own_size(wire: Wire) -> None:
-    with pair_of(wire.a, wire.b) as (near, _):
-        counters = [wire.count(end, match) for end in (wire.b, wire.a) for match in MARKED]
-        ping(near, "b", size_bytes=300)
-        all_there, marked_there, all_back, marked_back = (counter.read() for counter in counters)
+def test_test_packets_are_marked_and_answered_at_their_own_size(linked: Linked) -> None:
+    wire, near = linked.wire, linked.near
+    counters = [wire.count(end, match) for end in (wire.b, wire.a) for match in MARKED]
+    ping(near, "b", size_bytes=300)
+    all_there, marked_there, all_back, marked_back = (counter.read() for counter in counters)
     assert marked_there == all_there
     assert marked_back == all_back
     assert all_there.arrived == COUNT
