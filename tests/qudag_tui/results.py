@@ -182,7 +182,8 @@ def bandwidth(**changed: Any) -> Result:
         "rtt_idle": summary(0.0101, samples=40),
         "rtt_loaded": summary(0.0312, samples=800, spread=0.05),
         "bottleneck": {
-            "verdict": "the link: it carries no more than this",
+            "verdict": "path",
+            "text": "the link is the limit",
             "evidence": [
                 "the congestion window was full 97 % of the time",
                 "12 segments were sent again, and the queue added 21 ms",
@@ -204,15 +205,18 @@ def latency(**changed: Any) -> Result:
     """A link whose queue is too long."""
     fields = {
         "idle": summary(0.0101) | {"hdr": "HISTFAAAAB"},
-        "up": summary(0.0481, spread=0.1) | {"hdr": "HISTFAAAAB"},
-        "down": summary(0.0221, spread=0.1) | {"hdr": "HISTFAAAAB"},
+        "up": summary(0.0481, spread=0.1) | {"hdr": "HISTFAAAAB", "up_bits_per_s": 47_700_000.0},
+        "down": summary(0.0221, spread=0.1) | {"hdr": "HISTFAAAAB", "down_bits_per_s": 95_600_000.0},
         "both": summary(0.0602, spread=0.1) | {"hdr": "HISTFAAAAB"},
         "grade": "B",
-        "added_p95_s": 0.0675,
+        "added_p95_s": {"up": 0.0518, "down": 0.018, "both": 0.0675},
         "rfc6349": {
-            "tcp_transfer_time_ratio": 1.04,
-            "tcp_efficiency_ratio": 0.9996,
-            "buffer_delay_ratio": 3.8,
+            "up": {
+                "tcp_transfer_time_ratio": 1.04,
+                "tcp_efficiency_ratio": 0.9996,
+                "buffer_delay_ratio": 3.8,
+            },
+            "down": {"tcp_transfer_time_ratio": 1.0, "tcp_efficiency_ratio": 1.0, "buffer_delay_ratio": 1.2},
         },
     }
     return result("latency", "stamp-udp", "10.1 ms idle, up to 78.3 ms under load: grade B", fields | changed)
@@ -301,6 +305,7 @@ def stress(**changed: Any) -> Result:
         "rate_per_s": 2000.0,
         "offered": 60_000,
         "delivered": 59_400,
+        "offered_per_s": 2000.0,
         "throughput_per_s": 1980.0,
         "goodput_bits_per_s": 4_055_040.0,
         "latency": summary(0.0123, spread=0.3, samples=59_400, p999=True),
@@ -310,9 +315,9 @@ def stress(**changed: Any) -> Result:
             {"where": "here", "peer": ME, "name": "peer1", "cause": "rate limit", "count": 88},
         ],
         "steps": [
-            {"rate_per_s": 1000.0, "loss_ratio": 0.0, "p99_s": 0.021, "is_met": True},
-            {"rate_per_s": 2000.0, "loss_ratio": 0.01, "p99_s": 0.041, "is_met": True},
-            {"rate_per_s": 4000.0, "loss_ratio": 0.31, "p99_s": 0.9, "is_met": False},
+            {"rate_per_s": 1000.0, "loss_ratio": 0.0, "latency": summary(0.021), "is_met": True},
+            {"rate_per_s": 2000.0, "loss_ratio": 0.01, "latency": summary(0.041), "is_met": True},
+            {"rate_per_s": 4000.0, "loss_ratio": 0.31, "latency": summary(0.9), "is_met": False},
         ],
         "found_rate_per_s": 2000.0,
         "duration_s": 92.0,

@@ -28,7 +28,7 @@ STARTED_SCHEMA = "qudag.test-started/1"
 PLANS_SCHEMA = "qudag.test-plans/1"
 
 # What measures a link, and not a way through the overlay.
-_OF_LINKS = frozenset({"bandwidth"})
+_OF_LINKS = frozenset({"bandwidth", "latency"})
 
 # What may be of the network, or the node itself, and of no peer.
 _WITHOUT_PEER = frozenset({"routing"})

@@ -77,6 +77,8 @@ def _lost(figures: Document, style: Style) -> list[str]:
         told.append(f"lost {exact(lost)}")
     if (ratio := number(figures, "loss_ratio")) is not None:
         told.append(f"loss {format_ratio(ratio)}")
+    if dropped := number(figures, "receiver_dropped"):
+        told.append(f"dropped by the receiving host {exact(dropped)}")
     if (reordered := number(figures, "reordered")) is not None:
         told.append(f"reordered {exact(reordered)}")
     if (jitter := number(figures, "jitter_s")) is not None:
@@ -99,7 +101,7 @@ def _cpu(document: Document) -> list[str]:
 
 
 def _bottleneck(document: Document, style: Style) -> list[str]:
-    verdict = text(document, "bottleneck", "verdict")
+    verdict = text(document, "bottleneck", "text") or text(document, "bottleneck", "verdict")
     if not verdict:
         return []
     lines = wrapped(fit("limit", 10) + "  " + verdict, style, indent="", hang=" " * 12)
@@ -167,7 +169,7 @@ def _search(document: Document, style: Style) -> list[str]:
             else per_s(number(step, "rate_per_s") or number(step, "rate")),
             format_ratio(number(step, "loss_ratio")),
             seconds(_p99(step), style),
-            "met" if step.get("is_met", step.get("met")) else "not met",
+            "met" if step.get("is_met", step.get("has_met")) else "not met",
         )
         for step in steps
     ]
@@ -205,7 +207,8 @@ def stress_lines(document: Document, style: Style) -> list[str]:
                 "rate",
                 [
                     f"asked {per_s(number(document, 'rate_per_s'))}",
-                    f"reached {per_s(number(document, 'throughput_per_s'))}",
+                    f"offered {per_s(number(document, 'offered_per_s'))}",
+                    f"delivered {per_s(number(document, 'throughput_per_s'))}",
                     f"goodput {format_bits_per_s(number(document, 'goodput_bits_per_s'))}",
                 ]
                 if number(document, "throughput_per_s") is not None

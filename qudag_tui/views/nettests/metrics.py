@@ -157,6 +157,17 @@ def _most(rows: str, name: str) -> Callable[[Document], float | None]:
     return of
 
 
+def _most_of(name: str) -> Callable[[Document], float | None]:
+    """The most of a map of figures."""
+
+    def of(document: Document) -> float | None:
+        figures = document.get(name)
+        known = [number(figures, key) for key in figures] if isinstance(figures, dict) else []
+        return max((value for value in known if value is not None), default=None)
+
+    return of
+
+
 def _sum(rows: str, name: str) -> Callable[[Document], float | None]:
     def of(document: Document) -> float | None:
         values = [count_of(row, name) for row in maps(document, rows)]
@@ -223,6 +234,7 @@ _BANDWIDTH = [
     _JITTER,
     *_delays("rtt_loaded"),
     *_delays("rtt_idle", names=("p50", "p99"), prefix="idle_"),
+    Metric("receiver_dropped", COUNT, "less", _at("receiver_dropped")),
     Metric("cpu", RATIO, "less", _at("cpu", "local_ratio")),
     Metric("remote_cpu", RATIO, "less", _at("cpu", "remote_ratio")),
 ]
@@ -232,9 +244,10 @@ _LATENCY = [
     *_delays("up", names=_WAYS[1:], prefix="up_"),
     *_delays("down", names=_WAYS[1:], prefix="down_"),
     *_delays("both", names=_WAYS[1:], prefix="both_"),
-    Metric("added", SECONDS, "less", _at("added_p95_s")),
-    _LOSS,
-    _JITTER,
+    Metric("added", SECONDS, "less", _most_of("added_p95_s")),
+    Metric("jitter", SECONDS, "less", _at("idle", "jitter_s")),
+    Metric("goodput_up", BITS, "more", _at("up", "up_bits_per_s")),
+    Metric("goodput_down", BITS, "more", _at("down", "down_bits_per_s")),
 ]
 
 _ROUTING = [

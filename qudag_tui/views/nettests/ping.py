@@ -80,28 +80,35 @@ def latency_lines(document: Document, style: Style) -> list[str]:
         for phase in ("up", "down", "both")
         if (value := _added(document, phase)) is not None
     ]
-    ratios = at(document, "rfc6349")
-    tcp: list[str] = []
-    if isinstance(ratios, dict):
-        tcp = [
-            f"{label} {shown}"
-            for name, label in (
-                ("tcp_transfer_time_ratio", "transfer time ratio"),
-                ("tcp_efficiency_ratio", "efficiency"),
-                ("buffer_delay_ratio", "buffer delay"),
-            )
-            if (shown := _ratio(number(ratios, name), name)) is not None
-        ]
     facts = fact_lines(
         [
             ("grade", [grade] if grade else []),
             ("load adds", added),
-            ("rfc 6349", tcp),
-            ("goodput", [_goodput(document, way) for way in ("up", "down")]),
+            ("goodput", [_goodput(document, phase, way) for phase, way in _LOADS]),
+            *((f"tcp {way}", _ratios(at(document, "rfc6349", way))) for way in ("up", "down")),
         ],
         style,
     )
     return [*table, *([""] if table and facts else []), *facts]
+
+
+#: What each phase loads.
+_LOADS = (("up", "up"), ("down", "down"), ("both", "up"), ("both", "down"))
+
+
+def _ratios(ratios: object) -> list[str]:
+    """The metrics of RFC 6349."""
+    if not isinstance(ratios, dict):
+        return []
+    found = ((label, number(ratios, name), name) for name, label in _RFC6349)
+    return [f"{label} {_ratio(value, name)}" for label, value, name in found if value is not None]
+
+
+_RFC6349 = (
+    ("tcp_transfer_time_ratio", "transfer time ratio"),
+    ("tcp_efficiency_ratio", "efficiency"),
+    ("buffer_delay_ratio", "buffer delay"),
+)
 
 
 def _added(document: Document, phase: str) -> float | None:
@@ -109,12 +116,12 @@ def _added(document: Document, phase: str) -> float | None:
     return None if idle is None or loaded is None else max(0.0, loaded - idle)
 
 
-def _ratio(value: float | None, name: str) -> str | None:
-    if value is None:
-        return None
+def _ratio(value: float, name: str) -> str:
     return f"{value:.2f}" if name == "tcp_transfer_time_ratio" else format_ratio(value)
 
 
-def _goodput(document: Document, way: str) -> str:
-    value = number(document, f"goodput_{way}_bits_per_s")
-    return "" if value is None else f"{way} {format_bits_per_s(value)}"
+def _goodput(document: Document, phase: str, way: str) -> str:
+    value = number(document, phase, f"{way}_bits_per_s")
+    if value is None:
+        return ""
+    return f"{way}{' (both)' if phase == 'both' else ''} {format_bits_per_s(value)}"
