@@ -28,6 +28,11 @@ def loaded_by(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         ("import qudag_node.wire", {"asyncio", "socket", "numpy", "qudag_node.rpc"}),
+        (
+            "import qudag_node.nettests.worker.__main__; "
+            "from qudag_node.nettests.stamp import reflect_job, send_job",
+            {"asyncio", "numpy", "cryptography", "ssl", "qudag_node.overlay", "qudag_node.wire"},
+        ),
         ("import qudag_tui.cli.__main__", {"textual", "rich", "asyncio", "numpy", "qudag_node.node"}),
         ("import qudag_tui.tui.__main__", {"textual", "rich", "asyncio", "numpy"}),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -148,14 +149,13 @@ class EchoRound:
         self._context.progress(line, done, sent=len(probes), received=probes.replied, rtt_s=rtt_s)
 
     async def _wait_for_replies(self) -> None:
-        wait_s = self._timeout_s
-        if self._context.stopping.is_set():
-            wait_s = min(wait_s, _STOPPED_WAIT_S)
-        ticks = max(1, round(wait_s / _POLL_S))
-        async with Ticker(interval_s=_POLL_S, count=ticks) as ticker:
-            async for _ in ticker:
-                if self.probes.replied == len(self.probes):
-                    return
+        deadline_mono_s = time.monotonic() + self._timeout_s
+        is_stopping = False
+        while self.probes.replied < len(self.probes) and time.monotonic() < deadline_mono_s:
+            if self._context.stopping.is_set() and not is_stopping:
+                is_stopping = True
+                deadline_mono_s = min(deadline_mono_s, time.monotonic() + _STOPPED_WAIT_S)
+            await asyncio.sleep(_POLL_S)
 
     async def _end(self) -> ReflectorCounts | None:
         asked: dict[str, object] = {"session": self._session}

@@ -147,4 +147,4 @@ def _why_nothing(has_reached: bool | None, port: int) -> str:
         return ", and the peer does not say whether any arrived"
     if has_reached:
         return ": they arrived there, but no answer came back"
-    return f": none arrived there; something on the way blocks UDP port {port}"
+    return f": none arrived there, something on the way blocks UDP port {port}; --via link needs none"
