@@ -22,6 +22,10 @@ JOBS: Mapping[str, str] = {
     "stamp.light": "qudag_node.nettests.stamp.reflect_job:reflect_for_all",
     "stamp.reflect": "qudag_node.nettests.stamp.reflect_job:reflect",
     "stamp.send": "qudag_node.nettests.stamp.send_job:send",
+    "tcp.receive": "qudag_node.nettests.bulk.tcp:receive",
+    "tcp.send": "qudag_node.nettests.bulk.tcp:send",
+    "udp.receive": "qudag_node.nettests.bulk.udp:receive",
+    "udp.send": "qudag_node.nettests.bulk.udp:send",
 }
 
 

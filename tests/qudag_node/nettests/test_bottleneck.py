@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qudag_node.nettests.bottleneck import End, Limit, Sender, bottleneck
+
+HERE = End(pressed_ratio=0.1, cpu_ratio=0.1, held_ratio=0.0, is_local=True)
+THERE = replace(HERE, is_local=False)
+#: A full queue before a slow link.
+QUEUED = Sender(
+    busy_ratio=1.0,
+    rwnd_limited_ratio=0.0,
+    sndbuf_limited_ratio=0.0,
+    resent_ratio=0.002,
+    retransmits=12,
+    rtt_us=31_000,
+    min_rtt_us=200,
+    cwnd_bytes=60_000,
+    window_bytes=7_000_000,
+    delivery_bits_per_s=10e6,
+)
+
+
+def verdict(
+    sender: Sender | None = QUEUED,
+    *,
+    sending: End = HERE,
+    receiving: End = THERE,
+    goodput: float = 10e6,
+    cap: float | None = None,
+    lost: float = 0.0,
+) -> Limit:
+    found = bottleneck(
+        goodput_bits_per_s=goodput,
+        cap_bits_per_s=cap,
+        sending=sending,
+        receiving=receiving,
+        sender=sender,
+        lost_ratio=lost,
+    )
+    assert found.document()["verdict"] == found.limit.value
+    assert found.text
+    assert all(found.evidence)
+    return found.limit
+
+
+def test_a_queue_is_the_link() -> None:
+    assert verdict() is Limit.PATH
+
+
+def test_the_cap_explains_itself() -> None:
+    assert verdict(goodput=98e6, cap=100e6) is Limit.CAP
+    assert verdict(goodput=93e6, cap=100e6, sending=replace(HERE, held_ratio=0.5)) is Limit.CAP
+    assert verdict(goodput=93e6, cap=100e6, receiving=replace(THERE, held_ratio=0.5)) is Limit.CAP
+    assert verdict(goodput=93e6, cap=100e6) is Limit.PATH
+    assert verdict(goodput=50e6, cap=100e6, sending=replace(HERE, held_ratio=0.5)) is Limit.PATH
+
+
+@pytest.mark.parametrize(
+    ("change", "limit"),
+    [
+        ({"rwnd_limited_ratio": 0.8}, Limit.RECEIVER_WINDOW),
+        ({"sndbuf_limited_ratio": 0.8}, Limit.SEND_BUFFER),
+        ({"rwnd_limited_ratio": 0.4, "sndbuf_limited_ratio": 0.5}, Limit.SEND_BUFFER),
+        ({"busy_ratio": 0.2}, Limit.UNKNOWN),
+        (
+            {"rtt_us": 210, "resent_ratio": 0.02, "cwnd_bytes": 20_000, "delivery_bits_per_s": 760e6},
+            Limit.LOSS,
+        ),
+        # A congestion control that paces below its window has found the link's rate without a queue.
+        (
+            {"rtt_us": 210, "resent_ratio": 0.02, "cwnd_bytes": 60_000, "delivery_bits_per_s": 10e6},
+            Limit.PATH,
+        ),
+        ({"rtt_us": 210, "resent_ratio": 0.0}, Limit.PATH),
+    ],
+)
+def test_what_the_kernel_waited_for(change: dict[str, Any], limit: Limit) -> None:
+    assert verdict(replace(QUEUED, **change)) is limit
+
+
+def test_a_process_that_wants_a_core_is_the_limit_before_what_follows_from_it() -> None:
+    waiting = replace(QUEUED, rwnd_limited_ratio=0.9)
+    assert verdict(waiting, receiving=replace(THERE, pressed_ratio=0.95)) is Limit.REMOTE_CPU
+    assert verdict(sending=replace(HERE, pressed_ratio=0.99)) is Limit.LOCAL_CPU
+    assert verdict(sending=replace(THERE, pressed_ratio=0.99), receiving=HERE) is Limit.REMOTE_CPU
+    assert verdict(waiting, receiving=replace(THERE, pressed_ratio=None)) is Limit.RECEIVER_WINDOW
+
+
+def test_udp_has_loss_only() -> None:
+    assert verdict(None, lost=0.3) is Limit.PATH
+    assert verdict(None) is Limit.UNKNOWN
+
+
+def test_the_evidence_is_in_figures() -> None:
+    found = bottleneck(
+        goodput_bits_per_s=9.56e6, cap_bits_per_s=1e9, sending=HERE, receiving=THERE, sender=QUEUED
+    )
+    assert found.evidence == (
+        "9.56 Mbit/s of the 1 Gbit/s that were agreed",
+        "the receiver's busiest thread on the other host wanted a core 10% of the time",
+        "the sender's busiest thread on this host wanted a core 10% of the time",
+        "waiting for the receiver's window 0% of the time, for the send buffer 0%",
+        "congestion window 59 KiB, receiver's window 6.7 MiB",
+        "RTT 31.00 ms loaded, 0.20 ms at least; 12 retransmits (0.20% of the bytes)",
+    )
