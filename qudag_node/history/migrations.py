@@ -17,6 +17,8 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             number INTEGER PRIMARY KEY,
             test_id TEXT NOT NULL UNIQUE,
             test_type TEXT NOT NULL,
+            target_id TEXT,
+            target_name TEXT,
             started_unix_s REAL NOT NULL,
             state TEXT NOT NULL,
             summary TEXT NOT NULL,

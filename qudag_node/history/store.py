@@ -77,14 +77,23 @@ class ResultStore:
         """
         return await self._database.read(lambda connection: _get(connection, test_id), None)
 
-    async def newest(self, limit: int, test_type: str | None) -> Sequence[tuple[Document, str]]:
+    async def newest(
+        self, limit: int, test_type: str | None, target: str | None = None
+    ) -> Sequence[tuple[Document, str]]:
         """Return the summaries of the newest results and their states, newest first.
+
+        Args:
+            limit: How many at most.
+            test_type: Only those of one type.
+            target: Only those of a peer: its id, the beginning of it, or its name then.
 
         Raises:
             StoreError: The store cannot be read.
         """
         nothing: list[tuple[Document, str]] = []
-        return await self._database.read(lambda connection: _newest(connection, limit, test_type), nothing)
+        return await self._database.read(
+            lambda connection: _newest(connection, limit, test_type, target), nothing
+        )
 
     async def close(self) -> None:
         """Finish what waits."""
@@ -97,9 +106,12 @@ class ResultStore:
         if len(text) > _MAX_DOCUMENT_BYTES:
             raise StoreError(f"a result of {len(text)} bytes is too large to be kept")
         summary = {name: document[name] for name in self._summary_fields}
+        target = cast("Mapping[str, object]", document["target"] or {})
         row = (
             document["test_id"],
             document["test_type"],
+            target.get("id"),
+            target.get("name"),
             document["started_unix_s"],
             state,
             json.dumps(summary, ensure_ascii=False, separators=(",", ":")),
@@ -107,8 +119,9 @@ class ResultStore:
         )
         self._make_room(connection, len(row[-1]), now_unix_s)
         connection.execute(
-            "INSERT INTO results (test_id, test_type, started_unix_s, state, summary, document)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO results"
+            " (test_id, test_type, target_id, target_name, started_unix_s, state, summary, document)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
 
@@ -143,11 +156,16 @@ def _get(connection: sqlite3.Connection, test_id: str) -> tuple[Document, str] |
     return None if row is None else (_document(zlib.decompress(row[0])), row[1])
 
 
-def _newest(connection: sqlite3.Connection, limit: int, test_type: str | None) -> list[tuple[Document, str]]:
-    where, values = ("", ()) if test_type is None else ("WHERE test_type = ?", (test_type,))
+def _newest(
+    connection: sqlite3.Connection, limit: int, test_type: str | None, target: str | None
+) -> list[tuple[Document, str]]:
     rows = connection.execute(
-        f"SELECT summary, state FROM results {where} ORDER BY started_unix_s DESC, number DESC LIMIT ?",  # noqa: S608  # both parts stand above
-        (*values, limit),
+        "SELECT summary, state FROM results"
+        " WHERE (:type IS NULL OR test_type = :type)"
+        " AND (:target IS NULL OR target_name = :target"
+        "      OR substr(target_id, 1, length(:target)) = :target)"
+        " ORDER BY started_unix_s DESC, number DESC LIMIT :limit",
+        {"type": test_type, "target": target, "limit": limit},
     )
     return [(_document(summary), state) for summary, state in rows]
 

@@ -82,8 +82,10 @@ class KeepsResults(Protocol):
         """
         ...
 
-    async def newest(self, limit: int, test_type: str | None) -> Sequence[tuple[Mapping[str, object], str]]:
-        """Return the summaries of results, newest first.
+    async def newest(
+        self, limit: int, test_type: str | None, target: str | None
+    ) -> Sequence[tuple[Mapping[str, object], str]]:
+        """Return the summaries of results, newest first; ``target`` is an id, its beginning, or a name.
 
         Raises:
             StoreError: They cannot be read.
@@ -280,10 +282,8 @@ class ConnectivityTester:
             StoreError: The store cannot be read.
         """
         wanted = self._wanted(target)
-        # Whom a test was of is not known to the store's index, so more is read than is asked for.
-        rows = await self._parts.store.newest(
-            limit if target is None else 100_000, None if test_type is None else test_type.value
-        )
+        kind = None if test_type is None else test_type.value
+        rows = await self._parts.store.newest(limit, kind, wanted)
         found = {str(summary["test_id"]): summary_of_document(summary, state) for summary, state in rows}
         for job in self._jobs.values():
             if test_type in {None, job.test_type}:

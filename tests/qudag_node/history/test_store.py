@@ -32,6 +32,7 @@ def a_document(number: int, *, started_unix_s: float | None = None, bytes_: int 
     return {
         "test_id": f"test{number}",
         "test_type": "ping" if number % 2 else "stress",
+        "target": {"id": f"12D3KooW{number}", "name": f"peer{number}"} if number < 50 else None,
         "started_unix_s": float(number) if started_unix_s is None else started_unix_s,
         "verdict": f"number {number}",
         "figures": [noise, None, 1.5],
@@ -75,9 +76,29 @@ async def test_what_was_put_is_there_also_after_a_restart(tmp_path: Path) -> Non
         assert await store.newest(1, None) == [({"test_id": "test2", "verdict": "number 2"}, "cancelled")]
 
 
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("peer1", ["test1"]),
+        ("12D3KooW3", ["test3"]),
+        ("12D3KooW", ["test3", "test2", "test1"]),
+        ("peer", []),
+        ("%", []),
+        ("' OR 1=1 --", []),
+    ],
+)
+async def test_results_of_one_peer(tmp_path: Path, target: str, found: list[str]) -> None:
+    async with a_store(tmp_path) as store:
+        for number in (1, 2, 3, 60):
+            await store.put(a_document(number), "done")
+        assert [summary["test_id"] for summary, _ in await store.newest(9, None, target)] == found
+        pings = [test_id for test_id in found if test_id != "test2"]
+        assert [summary["test_id"] for summary, _ in await store.newest(9, "ping", target)] == pings
+
+
 async def test_reading_makes_no_file(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        assert await store.newest(10, None) == []
+        assert await store.newest(10, None, "peer1") == []
         assert await store.get("test1") is None
     assert list(tmp_path.iterdir()) == []
 

@@ -17,6 +17,7 @@ def a_result(number: int) -> dict[str, object]:
     return {
         "test_id": f"written{number}",
         "test_type": "ping",
+        "target": None,
         "started_unix_s": float(number),
         "noise": random.Random(number).randbytes(5_000).hex(),
     }
