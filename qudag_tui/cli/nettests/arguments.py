@@ -211,7 +211,11 @@ def add_list(parser: ArgumentParser) -> None:
 def add_show(parser: ArgumentParser) -> None:
     """``network test show``."""
     parser.add_argument(
-        "test_id", metavar="ID|last", help="as `qudag network test list` shows it, or its beginning"
+        "test_id",
+        nargs="?",
+        default="last",
+        metavar="ID|last",
+        help="as `qudag network test list` shows it, or its beginning",
     )
     _add_judging(parser)
 

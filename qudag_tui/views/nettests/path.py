@@ -217,7 +217,7 @@ def connectivity_lines(document: Document, style: Style) -> list[str]:
             text(step, "step"),
             ("ok", "good") if step.get("ok") else ("-", "") if step.get("ok") is None else ("FAILED", "bad"),
             seconds(number(step, "duration_s"), style),
-            text(step, "detail") or ("" if step.get("ok") else text(step, "reason")),
+            text(step, "detail") or (text(step, "reason") if step.get("ok") is None else ""),
         )
         for step in steps
     ]

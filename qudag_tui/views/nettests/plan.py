@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qudag_tui.views.facts import fact
 from qudag_tui.views.nettests.documents import Document, at, duration_text, number, short, target_name, text
-from qudag_tui.views.nettests.parts import Style, counted, exact, fact_lines, wrapped
+from qudag_tui.views.nettests.parts import Style, counted, exact, fact_lines, per_s, wrapped
 from qudag_tui.views.text import format_bits_per_s, format_bytes
 
 __all__ = ["plan_lines"]
@@ -46,6 +46,8 @@ def _options(options: Document) -> list[str]:
     for name, value in options.items():
         if isinstance(value, int) and not isinstance(value, bool) and not name.endswith("_bytes"):
             told.append(f"{_label(name)} {exact(value)}")
+        elif name.endswith("_per_s") and "bits" not in name and isinstance(value, float):
+            told.append(f"{_label(name)} {per_s(value)}")
         elif value is not None and value not in ("", False):
             told.append(f"{_label(name)} {fact(name, value)}")
     return told
