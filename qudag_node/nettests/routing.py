@@ -27,7 +27,7 @@ from qudag_node.nettests.results import Measured
 from qudag_node.nettests.routemap import MapEdge, RouteMap
 from qudag_node.nettests.samples import time_statistics
 from qudag_node.nettests.ticker import Ticker
-from qudag_node.nettests.tracing import LEAST_ROUND_INTERVAL_S, PathTracer, name_of
+from qudag_node.nettests.tracing import LEAST_ROUND_INTERVAL_S, PathTracer, name_of, settle
 from qudag_node.nettests.words import count_of, delay, listed, percent
 from qudag_node.overlay.testport import TestPort
 from qudag_node.peerid import PeerId, peer_id_of
@@ -160,8 +160,7 @@ async def _trace(
             tracers[peer] = stack.enter_context(tracer)
         if tracers:
             await _send_rounds(context, options, list(tracers.values()))
-            while any(tracer.is_waiting for tracer in tracers.values()) and not await context.pause(0.01):
-                pass
+            await settle(context, tracers.values())
     return tracers
 
 

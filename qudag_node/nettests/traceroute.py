@@ -19,6 +19,7 @@ from qudag_node.nettests.tracing import (
     hop_document,
     name_of,
     route_document,
+    settle,
 )
 from qudag_node.nettests.underlay import underlay_of_path
 from qudag_node.nettests.words import count_of, delay, listed, percent
@@ -46,8 +47,7 @@ async def run(context: Context, options: TracerouteOptions) -> Measured:
     )
     with tracer:
         await _trace(context, tracer, interval_s, options.count or None)
-        while tracer.is_waiting and not await context.pause(0.01):
-            pass
+        await settle(context, [tracer])
     report = tracer.table.report()
     if tracer.unsent:
         errors.append(f"{count_of(tracer.unsent, 'trace')} could not be sent: {tracer.why_unsent}")

@@ -6,12 +6,14 @@ knows by the trace's id whose it is.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from qudag_node.errors import PeerUnreachableError
+from qudag_node.nettests.context import Context
 from qudag_node.nettests.hops import Answer, Hop, HopTable, Route
 from qudag_node.nettests.samples import time_statistics
 from qudag_node.overlay.clock import Clock
@@ -27,10 +29,14 @@ __all__ = [
     "hop_document",
     "name_of",
     "route_document",
+    "settle",
 ]
 
 #: A relay answers 50 traces a second that come by one neighbour; faster rounds would measure that limit.
 LEAST_ROUND_INTERVAL_S = 0.025
+
+# Told to end, a test waits no longer than this for what is under way.
+_SETTLE_S = 2.0
 
 _REASONS = {
     TraceReason.REACHED: "reached",
@@ -171,6 +177,18 @@ class PathTracer:
             return_hops=reply.return_hops,
         )
         self.table.answered(number, ttl, answer)
+
+
+async def settle(context: Context, tracers: Collection[PathTracer]) -> None:
+    """Wait for what is under way, also when told to end: a trace nobody waited for is no loss."""
+    ended_mono_s: float | None = None
+    while any(tracer.is_waiting for tracer in tracers):
+        if context.stopping.is_set():
+            now_mono_s = context.clock.monotonic()
+            ended_mono_s = ended_mono_s or now_mono_s
+            if now_mono_s - ended_mono_s > _SETTLE_S:
+                return
+        await asyncio.sleep(0.01)
 
 
 def name_of(port: TestPort, peer: str) -> str:

@@ -76,6 +76,16 @@ async def test_every_hop_of_the_overlay_answers_with_its_figures() -> None:
     assert len(desk) == 0, "nothing is waited for any more"
 
 
+async def test_what_is_under_way_when_it_is_ended_is_no_loss() -> None:
+    async with bench("abc") as nodes:
+        context = nodes.context(nodes.nodes[0], nodes.nodes[-1].id)
+        run = asyncio.create_task(traceroute.run(context, options(count=0)))
+        await until(lambda: len(desk_of(nodes.nodes[0].port)) > 0)  # traces are out, and not all are answered
+        context.stopping.set()
+        measured = await run
+    assert {row["loss_ratio"] for row in hops(measured)} == {0.0}
+
+
 async def test_a_relay_that_drops_is_where_the_loss_begins() -> None:
     async with bench("abcd") as nodes:
         # Of the traces that pass b to each of the nodes beyond, every second one.
