@@ -41,6 +41,7 @@ __all__ = [
     "MAX_STEPS",
     "Load",
     "LoadAck",
+    "LoadDropCause",
     "LoadService",
     "StepCounts",
     "TakeAck",

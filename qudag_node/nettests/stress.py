@@ -43,8 +43,8 @@ _MOST_LATE_S = 0.25
 _OPEN_TIMEOUT_S = 10.0
 _END_TIMEOUT_S = 5.0
 _POLL_S = 0.1
-# What has not grown in so many polls has arrived.
-_QUIET_POLLS = 3
+# What has not grown in so many polls has ended.
+_QUIET_POLLS = 6
 _PROGRESS_S = 0.25
 _SEARCH_PRECISION = 0.1
 _SEARCH_STEPS = 12
@@ -180,8 +180,8 @@ async def _search(
             break
         step.is_met = goal.is_met(step.figures())
         search.record(is_met=step.is_met, offered=step.offered_per_s)
-        if context.clock.monotonic() + step_s > ends_mono_s:
-            break
+        if search.end is None and context.clock.monotonic() + step_s > ends_mono_s:
+            search.end = SearchEnd.STEPS
     return search
 
 
@@ -327,11 +327,14 @@ class _Session:
                 if context.clock.monotonic() > ends_mono_s:
                     self.errors.append(f"what arrived at {step.rate_per_s:.6g}/s is not known: {exc}")
                     return
-            if step.counts.received >= step.sent and len(step.rtts_ns) == len(step.due_mono_s_by_sequence):
+            has_all = step.counts.received >= step.sent
+            if has_all and len(step.rtts_ns) == len(step.due_mono_s_by_sequence):
                 return
             if context.clock.monotonic() > ends_mono_s:
                 return
-            quiet = quiet + 1 if before == (step.counts.received, step.acknowledged) else 0
+            # Once all has arrived, only acknowledgements are missing, and those are on their way.
+            is_still = not has_all and before == (step.counts.received, step.acknowledged)
+            quiet = quiet + 1 if is_still else 0
             await asyncio.sleep(_POLL_S)
 
     def _learn(self, step: _Step, counts: StepCounts) -> None:
@@ -365,7 +368,7 @@ class _Session:
         self._told_mono_s = now_mono_s
         latency = step.latency
         arrived = max(step.counts.received, step.acknowledged)
-        line = f"{step.rate_per_s:,.6g}/s: {step.sent:,} sent, {arrived:,} arrived"
+        line = f"{_rate(step.rate_per_s)}/s: {step.sent:,} sent, {arrived:,} arrived"
         if latency["p99_s"] is not None:
             line += f", p99 {delay(latency['p99_s'])}"
         done = (now_mono_s - self._began_mono_s) / self._options.duration_s
@@ -451,16 +454,20 @@ def _verdict(
     if not step.counts.received:
         return f"{name}: nothing of {count_of(step.offered, 'message')} arrived{_where(places)}"
     if search is None or goal is None:
-        held = f"{step.rate_per_s:,.6g} messages/s"
+        held = f"{_rate(step.rate_per_s)} messages/s"
         if step.offered_per_s < step.rate_per_s * 0.95:
-            held = f"{step.offered_per_s:,.6g} messages/s, all that this node could send,"
+            held = f"{_rate(step.offered_per_s)} messages/s, all that this node could send,"
         return f"{name}: {held} for {step.took_s:.3g} s: {figures}{_where(places)}"
     if search.found is None:
         least = min(each.rate for each in search.steps) if search.steps else step.rate_per_s
-        return f"{name}: {goal} is not met even at {least:,.6g} messages/s: {figures}{_where(places)}"
+        return f"{name}: {goal} is not met even at {_rate(least)} messages/s: {figures}{_where(places)}"
     end = _END_WORDS.get(search.end, "") if search.end is not None else _END_WORDS[SearchEnd.STEPS]
-    refused = f", not at {search.refused:,.6g}/s" if search.refused is not None else ""
-    return f"{name}: {goal} is met up to {search.found:,.6g} messages/s{refused} ({figures}){end}"
+    refused = f", not at {_rate(search.refused)}/s" if search.refused is not None else ""
+    return f"{name}: {goal} is met up to {_rate(search.found)} messages/s{refused} ({figures}){end}"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 100 or per_s == round(per_s) else f"{per_s:.3g}"
 
 
 def _summary(step: _Step) -> str:

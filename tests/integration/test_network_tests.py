@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ from jsonschema import Draft202012Validator
 from tests.conftest import REPO
 from tests.integration.nodes import NodeProcess, running, wait_until
 from tests.integration.test_cli import home_environment
+from tests.needs import need
 from tests.qudag_tui.cli.support import TIMEOUT_S, Output, command, environment, run
 
 pytestmark = pytest.mark.integration
@@ -113,6 +115,31 @@ class TestEachCommand:
         document = line.test("routing", "--count", "2")
         assert document["target"] is None
         assert {peer["name"]: peer["hops"] for peer in document["peers"]} == line.peers()
+
+    def test_the_ip_path_below_each_hop_is_asked_of_who_has_the_link(self, line: Line) -> None:
+        need(sys.platform == "linux", "Linux")
+        document = line.test("traceroute", "peer3", "--count", "1", "--underlay")
+        below = [(section["names"], section["error"]) for section in document["underlay"]]
+        assert below == [(["peer1", "peer2"], None), (["peer2", "peer3"], None)]
+        assert [hop["address"] for section in document["underlay"] for hop in section["hops"]] == [
+            "127.0.0.1",
+            "127.0.0.1",
+        ]
+
+    def test_stress_holds_a_rate_and_counts_every_message(self, line: Line) -> None:
+        document = line.test("stress", "peer3", "--rate", "100", "--duration", "1s", "--size", "100")
+        assert document["success"]
+        assert (document["due"], document["offered"], document["delivered"]) == (100, 100, 100)
+        assert (document["drops"], document["hops"]) == ([], 2)
+        assert 0 < document["latency"]["samples"] <= 100
+
+    def test_stress_searches_for_a_rate(self, line: Line) -> None:
+        document = line.test(
+            "stress", "peer2", "--rate", "20", "--max-rate", "40", "--duration", "3s", "--find", "loss<50%"
+        )
+        assert document["success"]
+        assert 0 < document["found_rate_per_s"] <= 40
+        assert document["steps"][0]["rate_per_s"] == 20
 
     def test_connectivity_goes_step_by_step(self, line: Line) -> None:
         document = line.test("connectivity", "peer2")

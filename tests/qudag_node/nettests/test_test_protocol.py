@@ -8,10 +8,15 @@ from dataclasses import fields
 
 import pytest
 
+from qudag_node.config import TestsConfig
 from qudag_node.nettests.consent import HEAVY_KINDS, LIGHT_KINDS, Caps, Consent
 from qudag_node.nettests.control import ControlDropCause
+from qudag_node.nettests.load import LoadDropCause, LoadService
 from qudag_node.nettests.messages import Opcode, Status
 from qudag_node.nettests.responder import LINK_KINDS, Responder
+from qudag_node.nettests.routing import RoutesService
+from qudag_node.nettests.underlay import UnderlayService
+from qudag_node.nettests.workers import Workers
 from tests.conftest import REPO
 from tests.qudag_node.nettests.nodes import chain
 
@@ -23,8 +28,8 @@ def test_every_opcode_and_status_has_a_row(code: Opcode | Status) -> None:
     assert f"| {int(code)} | {code.name} |" in TEXT
 
 
-@pytest.mark.parametrize("cause", ControlDropCause)
-def test_every_cause_is_listed(cause: ControlDropCause) -> None:
+@pytest.mark.parametrize("cause", [*ControlDropCause, *LoadDropCause])
+def test_every_cause_is_listed(cause: ControlDropCause | LoadDropCause) -> None:
     assert f"`{cause}`" in TEXT
 
 
@@ -38,7 +43,18 @@ def test_every_kind_is_listed_with_its_weight() -> None:
 
 async def test_every_method_has_a_section_and_what_caps_tells_is_listed() -> None:
     async with chain("ab") as (a, b):
-        async with Responder(b.port, b.control, Consent(Caps()), time):
+        consent, workers = Consent(Caps()), Workers()
+        async with Responder(b.port, b.control, consent, time) as responder:
+            LoadService(port=b.port, control=b.control, responder=responder, clock=time)
+            RoutesService(port=b.port, control=b.control, consent=consent)
+            UnderlayService(
+                port=b.port,
+                control=b.control,
+                workers=workers,
+                consent=consent,
+                clock=time,
+                config=TestsConfig(),
+            )
             sections = re.findall(r"^### `([\w.]+)`$", TEXT, flags=re.MULTILINE)
             assert sorted(sections) == sorted(b.control.methods)
             told = await a.control.ask(b.id, "caps", {})
