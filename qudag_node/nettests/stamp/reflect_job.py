@@ -161,7 +161,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             (ntp or ptp), ``packets_per_s`` to answer at most; ``buffer_bytes`` of room for arrivals.
         channel: ``ready`` has the ``port``; the result is the counts.
     """
-    sharpen_this_thread()
+    sharpen_this_thread(real_time=False)  # whoever floods it must not keep others from a processor
     with bind_udp(
         params["host"],
         params["ports"],
@@ -221,7 +221,7 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             those shorter than their replies.
         channel: ``ready`` has the ``port``; ``traffic`` tells the counts, once a second while they change.
     """
-    sharpen_this_thread()
+    sharpen_this_thread(real_time=False)  # whoever floods it must not keep others from a processor
     with bind_udp(params["host"], params["ports"], dscp=params["dscp"]) as sock:
         reflector = _Reflector(sock)
         sessions = SessionTable()

@@ -72,6 +72,7 @@ _STOPPED_WAIT_S = 1.5
 _TRANSMIT_STAMPS_S = 0.05
 _STEP_NS = 1_000_000
 _MAX_FAILURES_IN_A_ROW = 100
+_MAX_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
@@ -98,9 +99,10 @@ class _Session:
         return BASE_BYTES if self.key is None else AUTHENTICATED_BYTES
 
     def drain(self) -> None:
-        """Take the replies that are there, if nobody else does."""
-        while self.has_stamps and self.take_next(socket.MSG_DONTWAIT):
-            pass
+        """Take the replies that are there, if nobody else does; of a flood not all at once."""
+        for _ in range(_MAX_AT_ONCE if self.has_stamps else 0):
+            if not self.take_next(socket.MSG_DONTWAIT):
+                return
 
     def take_next(self, flags: int = 0) -> bool:
         """Wait for a reply, at most ``_POLL_S``, and take it; False when there is none."""

@@ -141,6 +141,17 @@ def test_without_agreeing_clocks_the_ways_are_known_within_their_bound(ahead_ns:
     assert abs(times.forward_ns[0] - relation.offset_ns(times.due_mono_ns[0]) - truth_ns) <= 12.7 * MS
 
 
+def test_the_ways_add_up_to_the_round_trip_also_by_clocks_that_do_not_agree() -> None:
+    path = Path(ahead_ns=3_000_000_000)
+    for number in range(500):
+        path.send(extra_ns=number % 7 * MS)
+    found = ping_statistics(path.probes, counts=ReflectorCounts(500), dropped=0, timeout_ns=1000 * MS)
+    there, back = found["forward_delay"], found["backward_delay"]
+    assert there["avg_s"] + back["avg_s"] == pytest.approx(found["rtt"]["avg_s"], abs=1e-9)
+    assert there["min_s"] == pytest.approx(back["min_s"], abs=1e-9)
+    assert found["clock_relation"] == {"method": "estimated", "offset_s": pytest.approx(2.9975)}
+
+
 def test_synchronised_clocks_are_believed_when_they_are_the_better_ones() -> None:
     path = Path(ahead_ns=2 * MS)
     path.send()
