@@ -3,7 +3,10 @@
     resolve -> tcp -> tls -> identity -> protocol        dialling its address, as a link would
     ping-udp, ping-link                                  with the link that stands, if one does
 
-With ``outside`` a peer does the first five back to this node: can it be reached from where others are?
+With ``outside`` a peer does the first five back to this node: can it be reached from where others are? A peer
+that is reached through relays, and whose address is not known here, is asked for it:
+
+    addresses  {}  ->  {listen: where it may be dialled, HOST:PORT, at most 8}
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from typing import Any
 
 from qudag_node.errors import ConfigError, DeclinedError, NodeError, PeerUnreachableError
 from qudag_node.nettests import ping
+from qudag_node.nettests.consent import Consent
 from qudag_node.nettests.context import Context
+from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.requests import ConnectivityOptions, PingOptions
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.words import count_of, delay, listed
@@ -25,9 +30,12 @@ from qudag_node.overlay.testport import TestPort
 from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId
 
-__all__ = ["METHOD", "Step", "read_steps", "run"]
+__all__ = ["METHOD", "AddressService", "Step", "read_steps", "run"]
 
 METHOD = "steps"
+_ADDRESSES = "addresses"
+_MAX_ADDRESSES = 8
+_ASK_TIMEOUT_S = 3.0
 _PINGS = 5
 _PING_INTERVAL_S = 0.05
 # Of those asked to dial back; one answer is enough, and one that cannot be reached by one may be by another.
@@ -61,6 +69,19 @@ class Step:
             "detail": self.detail,
             "reason": self.reason,
         }
+
+
+class AddressService:
+    """Tells peers where this node may be dialled, which its neighbours know from the beginning."""
+
+    def __init__(self, *, port: TestPort, control: Control, consent: Consent) -> None:
+        self._port = port
+        self._consent = consent
+        control.serve(_ADDRESSES, self._tell)
+
+    async def _tell(self, _: Asker, __: dict[str, object]) -> dict[str, Any]:
+        self._consent.require_enabled()
+        return {"listen": list(self._port.own_addresses()[:_MAX_ADDRESSES])}
 
 
 async def run(context: Context, options: ConnectivityOptions) -> Measured:
@@ -117,10 +138,30 @@ def read_steps(told: object) -> list[Step]:
 # With a peer.
 
 
+async def _address_of(context: Context, peer: PeerId) -> str:
+    """Return where a peer may be dialled, as it is known here or as it says; empty when nobody knows."""
+    facts = context.port.facts(peer)
+    if facts.address or not facts.hops:
+        return facts.address
+    try:
+        answer = await context.control.ask(peer, _ADDRESSES, {}, timeout_s=_ASK_TIMEOUT_S)
+    except NodeError:
+        return ""  # the first step says that nothing is known
+    told = answer.get("listen")
+    for text in told if isinstance(told, list) else []:
+        try:
+            endpoint = parse_endpoint(str(text))
+        except ConfigError:
+            continue
+        if endpoint.port and not endpoint.is_unspecified:
+            return str(endpoint)
+    return ""
+
+
 async def _dial(context: Context, options: ConnectivityOptions) -> list[Step]:
     text = options.address
     if not text and context.target is not None:
-        text = context.port.facts(context.target).address
+        text = await _address_of(context, context.target)
     if not text:
         reason = "no address of it is known here; --address HOST:PORT names one"
         return [Step(step="resolve", ok=False, duration_s=None, reason=reason)]

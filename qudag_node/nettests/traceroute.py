@@ -143,6 +143,8 @@ def _verdict(context: Context, report: PathReport) -> str:
     silent = [_named(context, hop) for hop in report.hops if hop.verdict is HopVerdict.SILENT]
     if silent:
         parts.append(f"{listed(silent)} does not answer, which is no loss")
+    if last.return_hops is not None and last.return_hops != last.ttl:
+        parts.append(f"its answers come back over {count_of(last.return_hops, 'hop')}")
     if report.route_changes:
         parts.append(f"the route changed {count_of(report.route_changes, 'time')}")
     return "; ".join(parts)

@@ -15,6 +15,7 @@ from qudag_node.errors import ConfigError
 from qudag_node.history.store import ResultStore, StoreLimits
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.bulkservice import BulkService
+from qudag_node.nettests.connectivity import AddressService
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.control import Control
 from qudag_node.nettests.load import LoadService
@@ -88,6 +89,7 @@ async def start_tests(
     BulkService(control=control, responder=responder, workers=workers, config=config, collector=collector)
     loads = LoadService(port=port, control=control, responder=responder, clock=time)
     RoutesService(port=port, control=control, consent=consent)
+    AddressService(port=port, control=control, consent=consent)
     UnderlayService(port=port, control=control, workers=workers, consent=consent, clock=time, config=config)
     stamp_address = ""
     if config.stamp is not None:

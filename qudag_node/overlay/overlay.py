@@ -149,6 +149,7 @@ class Overlay:
             collector=collector,
             clock=clock,
         )
+        self.tests.own_addresses = lambda: self.advertised_addresses
         self._switchboard = Switchboard(
             admission=self._admission,
             table=self._table,

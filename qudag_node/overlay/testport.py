@@ -166,6 +166,7 @@ class TestPort:
         on_message: Takes every test message for this node; returns None, or a cause when it drops it. It is
             called while the link is being read: it must neither block nor raise.
         on_trace: Takes every answer to a trace; the same holds.
+        own_addresses: Tells where this node may be dialled, HOST:PORT.
     """
 
     #: pytest looks at the name.
@@ -187,6 +188,7 @@ class TestPort:
         self.own_id: PeerId = node.identity.peer_id
         self.on_message: Callable[[TestMessage], str | None] = lambda _: PortDropCause.UNHANDLED
         self.on_trace: Callable[[TraceReply], None] = lambda _: None
+        self.own_addresses: Callable[[], tuple[str, ...]] = tuple
         self._node = node
         self._link_state: LinkState = parts.link_state
         self._router = parts.router

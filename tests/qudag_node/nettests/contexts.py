@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qudag_node.config import TestsConfig
+from qudag_node.nettests.connectivity import AddressService
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.context import Context
 from qudag_node.nettests.responder import Responder
@@ -94,6 +95,7 @@ async def bench(
                 config=config or TestsConfig(),
             )
             RoutesService(port=node.port, control=node.control, consent=consent)
+            AddressService(port=node.port, control=node.control, consent=consent)
             add(node, responder, consent)
         yield Bench(nodes, workers, consents, responders)
 

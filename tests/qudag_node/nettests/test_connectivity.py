@@ -134,10 +134,24 @@ async def test_a_peer_behind_relays_is_dialled_and_not_pinged() -> None:
     assert unknown[0].verdict.endswith("It is reached all the same, through relays")
 
 
-async def test_a_peer_without_an_address_says_how_to_give_one() -> None:
+async def test_a_peer_behind_relays_is_asked_for_its_address() -> None:
     async with pinging("abc") as nodes:
         a, _, c = nodes.nodes
         assert a.port.facts(c.id).address == ""
+        measured, steps = await examined(nodes, a, c.id)
+        # What is no address to dial is passed over.
+        c.port.own_addresses = lambda: ("0.0.0.0:1", "nowhere", "127.0.0.1:0", listen_address(c.node))
+        again, _ = await examined(nodes, a, c.id)
+    assert outcome(steps) == {**dict.fromkeys(DIAL_STEPS, True), "ping-udp": None, "ping-link": None}
+    assert measured.success
+    assert again.success
+
+
+async def test_a_peer_without_an_address_says_how_to_give_one() -> None:
+    async with pinging("abc") as nodes:
+        a, _, c = nodes.nodes
+        consent = nodes.bench.consents[c.id]
+        consent.caps = type(consent.caps)(is_enabled=False)
         measured, steps = await examined(nodes, a, c.id)
     assert steps[0]["reason"] == "no address of it is known here; --address HOST:PORT names one"
     assert outcome(steps) == {"resolve": False, "ping-udp": None, "ping-link": None}

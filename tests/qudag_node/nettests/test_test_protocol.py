@@ -9,6 +9,7 @@ from dataclasses import fields
 import pytest
 
 from qudag_node.config import TestsConfig
+from qudag_node.nettests.connectivity import AddressService
 from qudag_node.nettests.consent import HEAVY_KINDS, LIGHT_KINDS, Caps, Consent
 from qudag_node.nettests.control import ControlDropCause
 from qudag_node.nettests.load import LoadDropCause, LoadService
@@ -47,6 +48,7 @@ async def test_every_method_has_a_section_and_what_caps_tells_is_listed() -> Non
         async with Responder(b.port, b.control, consent, time) as responder:
             LoadService(port=b.port, control=b.control, responder=responder, clock=time)
             RoutesService(port=b.port, control=b.control, consent=consent)
+            AddressService(port=b.port, control=b.control, consent=consent)
             UnderlayService(
                 port=b.port,
                 control=b.control,

@@ -145,6 +145,20 @@ async def test_a_route_that_changes_meanwhile_is_told() -> None:
     assert all(told["done"] is None for told in nodes.told), "nobody knows when it ends"
 
 
+async def test_a_way_back_that_is_another_one_is_told() -> None:
+    async with bench("abc") as nodes:
+        a, b, c = nodes.nodes
+        await a.node.overlay.dial(c.node.address)
+        await until(lambda: {a.id, b.id} <= set(c.port.neighbours()))
+        # There over b, back at once.
+        pass_on_to(a, c.id, b)
+        pass_on_to(b, c.id, c)
+        pass_on_to(c, a.id, a)
+        measured = await traced(nodes)
+    assert [(row["ttl"], row["return_hops"]) for row in hops(measured)] == [(1, 1), (2, 1)]
+    assert "its answers come back over 1 hop" in measured.verdict
+
+
 async def test_a_peer_that_is_gone_or_banned_is_refused_with_one_line() -> None:
     async with bench("ab") as nodes:
         a, b = nodes.nodes
