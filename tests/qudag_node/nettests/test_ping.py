@@ -27,6 +27,7 @@ from tests.qudag_node.nettests.contexts import Bench, bench
 from tests.qudag_node.nettests.nodes import Tested
 from tests.qudag_node.overlay.links import until
 
+PATIENCE_S = 60.0
 PLACES = ("received", "late", "forward_lost", "backward_lost", "local_dropped", "unplaced_lost")
 
 
@@ -141,7 +142,7 @@ async def test_a_ping_that_is_stopped_tells_what_it_has(via: str) -> None:
         stopping = asyncio.Event()
         context = network.context(a, b, stopping)
         running = asyncio.create_task(run(context, options(count=4000, via=via)))
-        await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told))
+        await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told), PATIENCE_S)
         stopping.set()
         measured = await running
         fields: dict[str, Any] = dict(measured.fields)
@@ -154,12 +155,12 @@ async def test_a_ping_that_is_cancelled_leaves_nothing_behind() -> None:
     async with pinging("ab") as network:
         a, b = network.nodes
         running = asyncio.create_task(run(network.context(a, b), options(count=4000)))
-        await until(lambda: len(network.bench.told) > 0)
+        await until(lambda: len(network.bench.told) > 0, PATIENCE_S)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         assert network.bench.workers.running == 0
-        await until(lambda: len(network.bench.responders[b.id]) == 0)
+        await until(lambda: len(network.bench.responders[b.id]) == 0, PATIENCE_S)
 
 
 async def test_the_single_times_of_a_session_can_be_kept() -> None:
@@ -194,7 +195,7 @@ async def test_echoes_that_nobody_agreed_on_are_dropped() -> None:
             bytes([Opcode.ECHO_REPLY]) + b"short",
         ):
             a.port.send(b.id, body, way=Way.LINK)
-        await until(lambda: sum(b.drops.values()) >= 4)
+        await until(lambda: sum(b.drops.values()) >= 4, PATIENCE_S)
         assert b.drops["test_unasked"] == 2
         assert b.drops["test_malformed"] == 2
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qudag_node.nettests.stamp.authentication import digest
 from qudag_node.nettests.stamp.tlvs import (
     EXTENSION_BYTES,
     FollowUp,
@@ -107,6 +108,21 @@ def test_a_packet_may_have_no_extensions_but_not_unsigned_ones() -> None:
     assert are_intact(bytes(BASE), BASE, KEY)
     assert not are_intact(bytes(BASE + 8), BASE, KEY)
     assert not are_intact(bytes(BASE + 40), BASE, KEY)
+
+
+def test_an_hmac_that_begins_within_the_base_packet_is_none() -> None:
+    packet = bytearray(BASE + 8)
+    packet[100:104] = b"\x80\x08\x00\x10"
+    packet[104:] = digest(KEY, packet[:4])
+    assert not are_intact(packet, BASE, KEY)
+
+
+def test_without_a_key_an_hmac_is_an_extension_like_any_that_is_not_understood() -> None:
+    packet = request()
+    before = bytes(packet[-20:])
+    answer_extensions(packet, BASE, FOLLOW_UP, None)
+    assert packet[-20:] == before
+    assert find_follow_up(bytes(packet), BASE) == FOLLOW_UP
 
 
 @given(st.binary(max_size=120), st.booleans())
