@@ -203,8 +203,9 @@ def _goodputs() -> list[Row]:
     found: list[Row] = []
     with wire_between() as wire, pair_of(wire.a, wire.b, *_NO_CAPS) as (near, _):
         for rate in (10e6, 100e6, 500e6):
-            # A queue of 20 ms, and a bucket that a timer's lateness does not run dry.
-            wire.shape(wire.a, rate, queue_bytes=max(60_000, int(rate / 8 * 0.02)), burst_bytes=32_000)
+            # A queue of 20 ms, and a bucket of half a millisecond, which a timer's lateness does not run dry.
+            burst_bytes = max(5_000, int(rate / 8 * 0.0005))
+            wire.shape(wire.a, rate, queue_bytes=max(60_000, int(rate / 8 * 0.02)), burst_bytes=burst_bytes)
             found.append(_goodput(wire, near, rate))
     return found
 

@@ -193,8 +193,8 @@ class Wire:
         )
 
     def unshape(self, namespace: Namespace) -> None:
-        """Take the token bucket away."""
-        namespace.run("tc", "qdisc", "del", "dev", DEVICE, "root")
+        """Take the token bucket away, if there is one."""
+        namespace.run("tc", "qdisc", "replace", "dev", DEVICE, "root", "noqueue")
 
     def shaped(self, namespace: Namespace) -> Mapping[str, int]:
         """What the token bucket sent and dropped: ``packets``, ``bytes``, ``drops`` …"""

@@ -1,5 +1,9 @@
 """When datagrams truly left and arrived: the kernel's time stamps of a UDP socket, by the wall clock.
 
+A departure is when a datagram came to the packet scheduler of its device (SOF_TIMESTAMPING_TX_SCHED). The
+driver's stamp comes later: what waits in this host's own queue, which a transfer over a slow link fills,
+would be seen in no round trip.
+
 Linux only; elsewhere everything here says that there is none. Three things to know (measured):
 
 - Transmit stamps wait in the socket's error queue, which holds about 255 of them: take them after every few
@@ -37,10 +41,10 @@ _SO_RXQ_OVFL = 40
 _SO_MEMINFO = 55
 _MEMINFO_BYTES = 36
 _MEMINFO_DROPS = 8
-_TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE = 1 << 1, 1 << 3, 1 << 4
+_RX_SOFTWARE, _SOFTWARE, _TX_SCHEDULER = 1 << 3, 1 << 4, 1 << 8
 _OPT_ID, _OPT_CMSG, _OPT_TSONLY = 1 << 7, 1 << 10, 1 << 11
 _RECEIVING = _RX_SOFTWARE | _SOFTWARE
-_SENDING = _RECEIVING | _TX_SOFTWARE | _OPT_CMSG | _OPT_TSONLY
+_SENDING = _RECEIVING | _TX_SCHEDULER | _OPT_CMSG | _OPT_TSONLY
 _MSG_ERRQUEUE = 0x2000
 _IP_RECVTTL, _IP_TTL, _IP_RECVERR = 12, 2, 11
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT, _IPV6_RECVERR = 51, 52, 25

@@ -37,9 +37,11 @@ def nodes() -> Generator[Linked]:
 
 @pytest.fixture
 def linked(nodes: Linked) -> Generator[Linked]:
-    """The same for every test, without what the one before dropped."""
+    """The same for every test, without what the one before dropped or held back."""
     yield nodes
     nodes.wire.stop_counting()
+    nodes.wire.unshape(nodes.wire.a)
+    nodes.wire.unshape(nodes.wire.b)
 
 
 def ping(asked: Node, target: str, **options: object) -> dict[str, Any]:
@@ -93,6 +95,16 @@ def test_test_packets_are_marked_and_answered_at_their_own_size(linked: Linked) 
     size_bytes = all_there.arrived_bytes // COUNT
     assert all_there.arrived_bytes == COUNT * size_bytes >= COUNT * 300
     assert 0 < all_back.arrived_bytes == all_back.arrived * size_bytes
+
+
+@pytest.mark.parametrize("side", ["near", "far"])
+def test_what_waits_in_the_queue_of_either_host_is_part_of_the_round_trip(linked: Linked, side: str) -> None:
+    wire, rate = linked.wire, 1e6
+    wire.shape(wire.a if side == "near" else wire.b, rate, queue_bytes=100_000, burst_bytes=3_000)
+    found = ping(linked.near, "b", count=40, interval_s=0.002, size_bytes=1400, timeout_s=5.0)
+    assert found["rtt"]["samples"] == 40
+    # Five times the rate is offered; even in bits and pieces some of it waits for what was before it.
+    assert found["rtt"]["max_s"] >= 2 * 1442 * 8 / rate
 
 
 def test_a_ping_over_a_link_of_the_lab_loses_what_the_link_dropped() -> None:

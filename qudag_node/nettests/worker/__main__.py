@@ -13,6 +13,9 @@ from qudag_node.errors import NodeError
 from qudag_node.nettests.worker.channel import Channel, read_frame
 from qudag_node.nettests.worker.jobs import load_job
 
+#: The node closes its end as soon as it has read the last event.
+_LEAVE_S = 5.0
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do the job; return the exit code, which nobody reads: the last event says how it went."""
@@ -28,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         channel = Channel(sock)
         channel.listen()
-        return _run(asked, channel)
+        code = _run(asked, channel)
+        channel.leave(_LEAVE_S)
+        return code
 
 
 def _run(asked: dict[str, object], channel: Channel) -> int:

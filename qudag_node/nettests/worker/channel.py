@@ -78,6 +78,8 @@ class Channel:
         self._sending = threading.Lock()
         self._stopping = threading.Event()
         self._orders: deque[dict[str, Any]] = deque(maxlen=_MAX_ORDERS)
+        self._is_done = False
+        self._listener = threading.Thread(target=self._take_orders, name="orders", daemon=True)
 
     def emit(self, event: str, **fields: object) -> None:
         """Tell the node; arrays travel as bytes. A node that is gone has ended this process already."""
@@ -105,7 +107,16 @@ class Channel:
 
     def listen(self) -> None:
         """Take orders from now on; end the process when the node's end is closed."""
-        threading.Thread(target=self._take_orders, name="orders", daemon=True).start()
+        self._listener.start()
+
+    def leave(self, timeout_s: float) -> None:
+        """All is said: wait until the node has closed its end, at most so long.
+
+        To close this end while an order that nobody has read is on its way would reset the connection, and
+        the node might lose the last event.
+        """
+        self._is_done = True
+        self._listener.join(timeout_s)
 
     def _take_orders(self) -> None:
         while True:
@@ -113,6 +124,8 @@ class Channel:
                 order = read_frame(self._sock)
             except (OSError, ValueError):
                 order = None
+            if order is None and self._is_done:
+                return
             if order is None:
                 os._exit(0)
             if order.get("op") == "stop":
