@@ -5,7 +5,7 @@ from __future__ import annotations
 from qudag_tui.views.nettests.documents import Document, at, maps, number, short, text
 from qudag_tui.views.nettests.parts import Style, delays, exact, fact_lines, per_s, seconds, wrapped
 from qudag_tui.views.table import Column, render_table
-from qudag_tui.views.text import UNKNOWN, fit, format_bits_per_s, format_bytes, format_count, format_ratio
+from qudag_tui.views.text import UNKNOWN, fit, format_bits_per_s, format_bytes, format_ratio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,19 +47,22 @@ def bandwidth_lines(document: Document, style: Style) -> list[str]:
         )
     ]
     if isinstance(reverse, dict):
-        rows += [("to peer", _lost(document, style)), ("from peer", _lost(reverse, style))]
+        rows += [("there", _lost(document, style)), ("back", _lost(reverse, style))]
     else:
         rows.append(("lost", _lost(document, style)))
     rows.append(("steady", _steady(document)))
     rows.append(("cpu", _cpu(document)))
     lines = fact_lines(rows, style)
-    lines += _bottleneck(document, style)
+    lines += _bottleneck(document, "limit", style)
+    if isinstance(reverse, dict):
+        lines += _bottleneck(reverse, "limit back", style)
     table = delays(
         [("rtt idle", at(document, "rtt_idle"), ""), ("rtt loaded", at(document, "rtt_loaded"), "")], style
     )
-    intervals = _intervals(document, style)
-    search = _search(document, style)
-    return [*lines, *_block(table), *_block(search), *_block(intervals)]
+    blocks = [table, _search(document, style), _intervals(document, "interval", style)]
+    if isinstance(reverse, dict):
+        blocks += [_search(reverse, style), _intervals(reverse, "back", style)]
+    return [*lines, *(line for block in blocks for line in _block(block))]
 
 
 def _block(lines: list[str]) -> list[str]:
@@ -71,8 +74,8 @@ def _lost(figures: Document, style: Style) -> list[str]:
     if (resent := number(figures, "retransmits")) is not None:
         told.append(f"retransmits {exact(resent)}")
     if (sent := number(figures, "sent")) is not None:
-        told.append(f"sent {format_count(sent)}")
-        told.append(f"received {format_count(number(figures, 'received'))}")
+        told.append(f"sent {exact(sent)}")
+        told.append(f"received {exact(number(figures, 'received'))}")
     if (lost := number(figures, "lost")) is not None:
         told.append(f"lost {exact(lost)}")
     if (ratio := number(figures, "loss_ratio")) is not None:
@@ -100,59 +103,59 @@ def _cpu(document: Document) -> list[str]:
     return [f"here {format_ratio(here)}", f"peer {format_ratio(there)}"]
 
 
-def _bottleneck(document: Document, style: Style) -> list[str]:
-    verdict = text(document, "bottleneck", "text") or text(document, "bottleneck", "verdict")
+def _bottleneck(figures: Document, label: str, style: Style) -> list[str]:
+    verdict = text(figures, "bottleneck", "text") or text(figures, "bottleneck", "verdict")
     if not verdict:
         return []
-    lines = wrapped(fit("limit", 10) + "  " + verdict, style, indent="", hang=" " * 12)
-    evidence = at(document, "bottleneck", "evidence")
+    lines = wrapped(fit(label, 10) + "  " + verdict, style, indent="", hang=" " * 12)
+    evidence = at(figures, "bottleneck", "evidence")
     for item in evidence if isinstance(evidence, list) else []:
         lines += wrapped(f"- {item}", style, indent=" " * 12, hang=" " * 14)
     return lines
 
 
-def _intervals(document: Document, style: Style) -> list[str]:
-    rows = maps(document, "intervals")
+def _intervals(figures: Document, title: str, style: Style) -> list[str]:
+    rows = maps(figures, "intervals")
     if not rows:
         return []
-    both = len({text(row, "direction") for row in rows}) > 1
-    most = max(number(row, "bits_per_s") or 0.0 for row in rows)
+    most = max(number(row, "bits_per_s") or 0.0 for row in rows) or 1.0
     bar = "#" if style.ascii_only else "█"
-    cells: list[list[str]] = []
-    for row in rows:
-        rate = number(row, "bits_per_s")
-        loss = number(row, "loss_ratio")
-        cells.append(
-            [
-                f"{number(row, 'start_s') or 0:.1f}-{number(row, 'end_s') or 0:.1f} s",
-                text(row, "direction") if both else "",
-                format_bits_per_s(rate),
-                exact(number(row, "retransmits")) if loss is None else format_ratio(loss),
-                seconds(number(row, "rtt_s"), style),
-                format_bytes(number(row, "cwnd_bytes")),
-                "left out" if row.get("omitted") else bar * round(12 * (rate or 0.0) / most) if most else "",
-            ]
-        )
-    is_udp = text(document, "protocol") == "udp"
+    cells = [
+        [
+            f"{number(row, 'start_s') or 0:.1f}-{number(row, 'end_s') or 0:.1f} s",
+            format_bits_per_s(number(row, "bits_per_s")),
+            exact(number(row, "retransmits")),
+            seconds(number(row, "rtt_s"), style),
+            format_bytes(number(row, "cwnd_bytes")),
+            exact(number(row, "packets")),
+            seconds(number(row, "jitter_s"), style),
+            "left out" if row.get("omitted") else bar * round(12 * (number(row, "bits_per_s") or 0.0) / most),
+        ]
+        for row in rows
+    ]
     columns = [
-        Column("interval"),
-        Column(""),
+        Column(title),
         Column("goodput", right=True),
-        Column("loss" if is_udp else "resent", right=True),
+        Column("resent", right=True),
         Column("rtt", right=True, rank=1),
         Column("window", right=True, rank=2),
+        Column("packets", right=True),
+        Column("jitter", right=True, rank=1),
         Column("", rank=3),
     ]
-    shown = cells
-    if len(shown) > MOST_INTERVALS:
+    if len(cells) > MOST_INTERVALS:
         half = MOST_INTERVALS // 2
-        left = len(shown) - 2 * half
-        shown = [*shown[:half], [f"({left} more)", *[""] * 6], *shown[-half:]]
-    # A column that says nothing is not shown.
-    kept = [i for i in range(7) if i in {0, 2} or any(row[i] not in {"", UNKNOWN} for row in shown)]
+        more = [f"({len(cells) - 2 * half} more)", *[""] * (len(columns) - 1)]
+        cells = [*cells[:half], more, *cells[-half:]]
+    return _telling(columns, cells, style)
+
+
+def _telling(columns: list[Column], rows: list[list[str]], style: Style) -> list[str]:
+    """A table without the columns that say nothing."""
+    kept = [i for i in range(len(columns)) if not i or any(row[i] not in {"", UNKNOWN} for row in rows)]
     return render_table(
         [columns[i] for i in kept],
-        [[row[i] for i in kept] for row in shown],
+        [[row[i] for i in kept] for row in rows],
         width=style.width,
         colour=style.colour,
     )
@@ -163,28 +166,30 @@ def _search(document: Document, style: Style) -> list[str]:
     if not steps:
         return []
     rows = [
-        (
-            format_bits_per_s(rate)
-            if (rate := number(step, "rate_bits_per_s")) is not None
-            else per_s(number(step, "rate_per_s") or number(step, "rate")),
+        [
+            _tried(step),
+            format_bits_per_s(number(step, "received_bits_per_s")),
             format_ratio(number(step, "loss_ratio")),
-            seconds(_p99(step), style),
+            seconds(number(step, "jitter_s"), style),
+            seconds(number(step, "latency", "p99_s"), style),
             "met" if step.get("is_met", step.get("has_met")) else "not met",
-        )
+        ]
         for step in steps
     ]
     columns = [
         Column("tried", right=True),
+        Column("arrived", right=True),
         Column("loss", right=True),
+        Column("jitter", right=True),
         Column("p99", right=True),
         Column("goal"),
     ]
-    return render_table(columns, rows, width=style.width, colour=style.colour)
+    return _telling(columns, rows, style)
 
 
-def _p99(step: Document) -> float | None:
-    own = number(step, "p99_s")
-    return own if own is not None else number(step, "latency", "p99_s")
+def _tried(step: Document) -> str:
+    rate = number(step, "rate_bits_per_s")
+    return per_s(number(step, "rate_per_s")) if rate is None else format_bits_per_s(rate)
 
 
 def stress_lines(document: Document, style: Style) -> list[str]:
