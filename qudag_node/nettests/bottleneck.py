@@ -20,6 +20,8 @@ _HELD_RATIO = 0.1
 _PRESSED_RATIO = 0.85
 #: This share of the time in which there was data to send.
 _LIMITED_RATIO = 0.25
+#: So long a window is closed by a receiver that cannot keep up.
+_CLOSED_RATIO = 0.1
 #: Less time with data to send than this is a sender that had none.
 _BUSY_RATIO = 0.5
 #: Delay and loss that speak of a queue.
@@ -125,6 +127,8 @@ def bottleneck(
     receiving: End,
     sender: Sender | None,
     lost_ratio: float = 0.0,
+    is_offered: bool = True,
+    has_overflowed: bool = False,
 ) -> Bottleneck:
     """Name the limit of a transfer.
 
@@ -135,12 +139,19 @@ def bottleneck(
         receiving: The end that received.
         sender: What the sender's TCP knows; None for UDP, and where the kernel does not tell.
         lost_ratio: For UDP, what the path lost.
+        is_offered: For UDP, whether the sender could send at the rate.
+        has_overflowed: For UDP, whether the receiver's buffer had no room for some.
     """
     evidence: list[str] = []
     limits = (
         _cap(goodput_bits_per_s, cap_bits_per_s, sending, receiving, evidence),
-        _cpu(receiving, "receiver", evidence),
-        _cpu(sending, "sender", evidence),
+        _cpu(
+            receiving,
+            "receiver",
+            evidence,
+            is_plausible=has_overflowed if sender is None else _may_receiver_limit(sender),
+        ),
+        _cpu(sending, "sender", evidence, is_plausible=sender is not None or not is_offered),
         _tcp(sender, evidence) if sender is not None else _udp(lost_ratio, evidence),
     )
     limit = next((each for each in limits if each is not None), Limit.UNKNOWN)
@@ -159,14 +170,14 @@ def _cap(
     return Limit.CAP if is_capped else None
 
 
-def _cpu(end: End, role: str, evidence: list[str]) -> Limit | None:
+def _cpu(end: End, role: str, evidence: list[str], *, is_plausible: bool) -> Limit | None:
     if end.pressed_ratio is None:
         return None
     where = "this host" if end.is_local else "the other host"
     evidence.append(
         f"the {role}'s busiest thread on {where} wanted a core {min(end.pressed_ratio, 1):.0%} of the time"
     )
-    if end.pressed_ratio < _PRESSED_RATIO:
+    if end.pressed_ratio < _PRESSED_RATIO or not is_plausible:
         return None
     return Limit.LOCAL_CPU if end.is_local else Limit.REMOTE_CPU
 
@@ -186,10 +197,18 @@ def _tcp(sender: Sender, evidence: list[str]) -> Limit | None:
     if sender.busy_ratio < _BUSY_RATIO:
         evidence.append(f"there was data to send only {sender.busy_ratio:.0%} of the time")
         return None
-    has_queue = sender.rtt_us - sender.min_rtt_us > max(_QUEUE_US, (_QUEUE_RATIO - 1) * sender.min_rtt_us)
-    if not has_queue and sender.resent_ratio >= _LOSSY_RATIO and _is_window_full(sender):
+    if not _has_queue(sender) and sender.resent_ratio >= _LOSSY_RATIO and _is_window_full(sender):
         return Limit.LOSS
     return Limit.PATH
+
+
+def _may_receiver_limit(sender: Sender) -> bool:
+    """A receiver that is too slow closes its window; one that wakes for every packet only looks busy."""
+    return sender.rwnd_limited_ratio >= _CLOSED_RATIO or not _has_queue(sender)
+
+
+def _has_queue(sender: Sender) -> bool:
+    return sender.rtt_us - sender.min_rtt_us > max(_QUEUE_US, (_QUEUE_RATIO - 1) * sender.min_rtt_us)
 
 
 def _is_window_full(sender: Sender) -> bool:

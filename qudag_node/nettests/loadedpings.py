@@ -90,13 +90,18 @@ class LoadedPings:
         self.errors += self.measured.errors
 
     def round_trips_ns(self, begin_mono_s: float, end_mono_s: float) -> list[int]:
-        """Return those of the packets that were due in that time, by this host's monotonic clock."""
+        """Return those of the packets that were due in that time, by this host's monotonic clock.
+
+        The queues of both hosts are included: a load fills those first.
+        """
         if self.measured is None:
             return []
         begin_ns, end_ns = int(begin_mono_s * 1e9), int(end_mono_s * 1e9)
         return [
-            round_trip
-            for due, round_trip in zip(self.measured.due_mono_ns, self.measured.round_trip_ns, strict=True)
+            round_trip + queued
+            for due, round_trip, queued in zip(
+                self.measured.due_mono_ns, self.measured.round_trip_ns, self.measured.queued_ns, strict=True
+            )
             if begin_ns <= due < end_ns
         ]
 

@@ -14,11 +14,14 @@ from typing import Any
 from qudag_node.nettests.bottleneck import Bottleneck, End, Sender, bottleneck
 from qudag_node.nettests.bulk.samples import Samples
 from qudag_node.nettests.bulksession import Half, Transfer
-from qudag_node.nettests.steady import interval_bounds, rate_bits_per_s, steadiness
+from qudag_node.nettests.steady import interval_bounds, steadiness
+from qudag_node.nettests.steady import rate_bits_per_s as moved_rate
 
 __all__ = ["Figures", "figures_of"]
 
 _INTERVAL_S = 1.0
+#: A UDP sender that sent less than this share of the rate could not send more.
+_OFFERED_RATIO = 0.97
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,8 @@ def figures_of(
         receiving=_end(receiver, kept, is_local=not transfer.is_sender_local, is_sender=False),
         sender=_tcp_sender(sender, kept) if protocol == "tcp" else None,
         lost_ratio=lost_ratio or 0.0,
+        is_offered=_is_offered(sender, transfer.cap_bits_per_s),
+        has_overflowed=bool(udp.get("receiver_dropped")),
     )
     at_sender = Samples() if sender is None else sender.samples
     algorithm = None if sender is None else sender.congestion_control
@@ -127,7 +132,7 @@ class _Kept:
             last,
             t_us[judged.first] / 1e6,
             t_us[last] / 1e6,
-            rate_bits_per_s(t_us, counted, judged.first, last),
+            moved_rate(t_us, counted, judged.first, last),
             judged.is_steady,
         )
 
@@ -207,7 +212,7 @@ def _intervals(
             "end_s": t_us[last] / 1e6,
             # What begins before the steady part is left out of the goodput, at least in part.
             "omitted": first < kept.first,
-            "bits_per_s": rate_bits_per_s(t_us, counted, first, last),
+            "bits_per_s": moved_rate(t_us, counted, first, last),
         }
         if is_tcp:
             interval |= _tcp_interval(sender, t_us[first], t_us[last])
@@ -272,6 +277,14 @@ def _udp(transfer: Transfer) -> tuple[float | None, dict[str, Any]]:
             "jitter_s": counts.get("jitter_ns", 0) / 1e9 if received > 1 else None,
         },
     )
+
+
+def _is_offered(sender: Half | None, rate_bits_per_s: float) -> bool:
+    if sender is None or len(sender.samples) < 2:
+        return True
+    samples = sender.samples
+    offered = moved_rate(samples.column("t_us"), samples.column("bytes"), 0, len(samples) - 1)
+    return offered is None or offered >= _OFFERED_RATIO * rate_bits_per_s
 
 
 def _errors(transfer: Transfer, counting: Half | None, *, is_stopped: bool) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ def verdict(
     goodput: float = 10e6,
     cap: float | None = None,
     lost: float = 0.0,
+    offered: bool = True,
+    overflowed: bool = False,
 ) -> Limit:
     found = bottleneck(
         goodput_bits_per_s=goodput,
@@ -40,6 +42,8 @@ def verdict(
         receiving=receiving,
         sender=sender,
         lost_ratio=lost,
+        is_offered=offered,
+        has_overflowed=overflowed,
     )
     assert found.document()["verdict"] == found.limit.value
     assert found.text
@@ -90,9 +94,22 @@ def test_a_process_that_wants_a_core_is_the_limit_before_what_follows_from_it() 
     assert verdict(waiting, receiving=replace(THERE, pressed_ratio=None)) is Limit.RECEIVER_WINDOW
 
 
+def test_a_receiver_that_only_looks_busy_is_not_the_limit_of_a_full_queue() -> None:
+    busy = replace(THERE, pressed_ratio=0.95)
+    assert verdict(receiving=busy) is Limit.PATH
+    assert verdict(replace(QUEUED, rtt_us=210), receiving=busy) is Limit.REMOTE_CPU
+
+
 def test_udp_has_loss_only() -> None:
     assert verdict(None, lost=0.3) is Limit.PATH
     assert verdict(None) is Limit.UNKNOWN
+
+
+def test_udp_names_a_process_only_where_that_could_not_keep_up() -> None:
+    here, there = replace(HERE, pressed_ratio=0.95), replace(THERE, pressed_ratio=0.95)
+    assert verdict(None, sending=here, receiving=there, lost=0.3) is Limit.PATH
+    assert verdict(None, sending=here, lost=0.3, offered=False) is Limit.LOCAL_CPU
+    assert verdict(None, receiving=there, overflowed=True) is Limit.REMOTE_CPU
 
 
 def test_the_evidence_is_in_figures() -> None:
