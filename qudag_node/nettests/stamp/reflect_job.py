@@ -90,9 +90,9 @@ class _Limits:
 class _Reflector:
     """What both jobs share: the socket, the clock's state, the counts of what came in and went out."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, params: dict[str, Any]) -> None:
         self.sock = sock
-        self.has_stamps = enable_stamps(sock, transmit=True)
+        self.has_stamps = params.get("kernel_stamps", True) and enable_stamps(sock, transmit=True)
         set_receive_timeout(sock, _POLL_S)
         wait_for_stamps()
         self.departures: Departures[tuple[Session, int]] = Departures(sock, has_stamps=self.has_stamps)
@@ -158,7 +158,8 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     Args:
         params: ``host`` and ``ports`` (first and last, or nothing) to listen on, ``key``, ``dscp``,
         ``format``
-            (ntp or ptp), ``packets_per_s`` to answer at most; ``buffer_bytes`` of room for arrivals.
+            (ntp or ptp), ``packets_per_s`` to answer at most; ``buffer_bytes`` of room for arrivals;
+            ``kernel_stamps`` False does without them.
         channel: ``ready`` has the ``port``; the result is the counts.
     """
     sharpen_this_thread(real_time=False)  # whoever floods it must not keep others from a processor
@@ -168,7 +169,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         dscp=params["dscp"],
         buffer_bytes=params.get("buffer_bytes", BUFFER_BYTES),
     ) as sock:
-        reflector = _Reflector(sock)
+        reflector = _Reflector(sock, params)
         session = Session(key=params["key"], time_format=TimeFormat[params["format"].upper()])
         rate = _Rate(params["packets_per_s"])
         source: tuple[str, int] | None = None
@@ -223,7 +224,7 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """
     sharpen_this_thread(real_time=False)  # whoever floods it must not keep others from a processor
     with bind_udp(params["host"], params["ports"], dscp=params["dscp"]) as sock:
-        reflector = _Reflector(sock)
+        reflector = _Reflector(sock, params)
         sessions = SessionTable()
         limits = _Limits(params)
         counts = reflector.counts

@@ -177,7 +177,7 @@ def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         params: ``host`` and ``ports`` of this end; ``address`` and ``port`` of the reflector; ``key`` (None:
             unauthenticated), ``ssid``, ``dscp``, ``format`` (ntp or ptp); ``count`` (0: until told to stop),
             ``interval_ns``, ``size``, ``timeout_ns``; ``is_same_clock``; ``keep`` to get the single times;
-            ``buffer_bytes`` of room for arrivals.
+            ``buffer_bytes`` of room for arrivals; ``kernel_stamps`` False does without them.
         channel: ``ready``, ``progress`` with figures, ``sent`` at the end; waits then for the order
         ``account``
             with the reflector's counts, or with nothing.
@@ -189,7 +189,7 @@ def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             sock.connect((params["address"], params["port"]))
         except OSError as exc:
             raise JobError(f"{params['address']}: {exc.strerror}") from exc
-        has_stamps = enable_stamps(sock, transmit=True)
+        has_stamps = params.get("kernel_stamps", True) and enable_stamps(sock, transmit=True)
         set_receive_timeout(sock, _POLL_S)
         wait_for_stamps()
         session = _Session(sock, params["key"], params["ssid"], has_stamps=has_stamps)

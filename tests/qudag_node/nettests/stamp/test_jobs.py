@@ -182,6 +182,27 @@ async def test_duplicated_packets_are_counted_and_change_nothing(workers: Worker
     assert 30 <= found["duplicates"] <= 40
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "label"),
+    [(False, False, "user"), (False, True, "mixed"), (True, False, "mixed")],
+    ids=["none", "far only", "near only"],
+)
+async def test_without_the_kernels_times_it_measures_all_the_same_and_says_so(
+    workers: Workers, near: bool, far: bool, label: str
+) -> None:
+    if not LINUX:
+        pytest.skip("no kernel's times here")
+    reflector, port = await start(workers, "stamp.reflect", key=KEY, packets_per_s=5000, kernel_stamps=far)
+    sender = await start_sender(workers, port, kernel_stamps=near)
+    await sender.wait_for("sent", PATIENCE_S)
+    counts = await stopped(reflector)
+    found = await finish(sender, counts)
+    assert (found["sent"], found["received"] + found["late"]) == (50, 50)
+    assert found["timestamps"] == label
+    assert counts["has_stamps"] == far
+    assert counts["user_stamps"] == (0 if far else 50)
+
+
 async def all_sent(sender: Worker, count: int) -> None:
     while (await sender.wait_for("progress", PATIENCE_S))["sent"] < count:
         pass
