@@ -125,3 +125,37 @@ def test_a_ping_over_a_link_of_the_lab_loses_what_the_link_dropped() -> None:
 
 def udp_of(lab: NetworkSimulator) -> dict[tuple[str, str], dict[str, int]]:
     return {(link["from"], link["to"]): link["truth"]["udp"] for link in lab.status()["links"]}
+
+
+def test_a_token_bucket_bounds_what_tcp_is_said_to_carry(linked: Linked) -> None:
+    wire, rate, burst_bytes, seconds = linked.wire, 20e6, 15_000, 2.0
+    wire.shape(wire.a, rate, queue_bytes=60_000, burst_bytes=burst_bytes)
+    before = wire.shaped(wire.a)["bytes"]
+    found = run_test(linked.near, "bandwidth", "b", duration_s=seconds, loaded_latency=False)
+    carried = wire.shaped(wire.a)["bytes"] - before
+    measured = [each for each in found["intervals"] if not each["omitted"]]
+    told_bytes = sum(each["bits_per_s"] * (each["end_s"] - each["start_s"]) for each in measured) / 8
+    assert 0 < told_bytes <= carried
+    measured_s = sum(each["end_s"] - each["start_s"] for each in measured)
+    # On top of the rate may come what is in the bucket at the beginning, and what waits before the receiver.
+    most = rate * 1448 / 1514 + (burst_bytes + 60_000) * 8 / measured_s
+    assert 0 < found["goodput_bits_per_s"] <= most
+    assert (found["protocol"], found["direction"], found["streams"]) == ("tcp", "forward", 1)
+
+
+def test_udp_bandwidth_tells_what_was_sent_and_what_was_lost(linked: Linked) -> None:
+    linked.wire.with_real_packets()
+    there = linked.wire.count(linked.wire.b, "udp length 1008", every=100)
+    found = run_test(
+        *(linked.near, "bandwidth", "b"),
+        duration_s=1.0,
+        protocol="udp",
+        rate_bits_per_s=5e6,
+        packet_bytes=1000,
+        loaded_latency=False,
+    )
+    counted = there.read()
+    assert found["sent"] == counted.arrived > 0
+    assert found["lost"] == counted.dropped > 0
+    assert found["received"] == counted.passed
+    assert found["reordered"] == 0
