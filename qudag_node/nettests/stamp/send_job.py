@@ -382,7 +382,7 @@ class _Sender:
 
 
 def _queued_ns(probes: Probes) -> Iterator[int]:
-    """How long each packet that was answered, and its reply, were in their own hosts' queues; 0 where unknown."""
+    """How long each answered packet and its reply were in their own hosts' queues; 0 where unknown."""
     columns = zip(
         probes.written_unix_ns,
         probes.departed_unix_ns,

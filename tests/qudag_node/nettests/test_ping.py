@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ class Pinging:
 
     bench: Bench
     services: dict[str, PingService]
+    reflectors: Workers = field(default_factory=Workers)
 
     @property
     def nodes(self) -> Sequence[Tested]:
@@ -64,7 +67,7 @@ async def pinging(names: str, **settings: Any) -> AsyncGenerator[Pinging]:
 
     try:
         async with bench(names, add=add, **settings) as made:
-            yield Pinging(made, services)
+            yield Pinging(made, services, workers)
             for responder in made.responders.values():
                 assert len(responder) == 0
     finally:
@@ -149,6 +152,24 @@ async def test_a_ping_that_is_stopped_tells_what_it_has(via: str) -> None:
         assert 0 < fields["sent"] < 4000
         check(measured, fields["sent"])
         assert fields["unplaced_lost"] == 0
+
+
+async def test_a_reflector_that_dies_meanwhile_is_told_of_and_what_came_back_is_kept() -> None:
+    async with pinging("ab") as network:
+        a, b = network.nodes
+        stopping = asyncio.Event()
+        running = asyncio.create_task(run(network.context(a, b, stopping), options(count=4000)))
+        await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told), PATIENCE_S)
+        (reflector,) = list(vars(network.reflectors)["_running"])
+        os.kill(reflector.pid, signal.SIGKILL)
+        await until(lambda: network.reflectors.running == 0, PATIENCE_S)
+        stopping.set()
+        measured = await running
+        fields: dict[str, Any] = dict(measured.fields)
+        check(measured, fields["sent"])
+        assert any("the peer's counts are missing" in error for error in measured.errors)
+        assert fields["received"] > 0
+        assert fields["unplaced_lost"] >= 0
 
 
 async def test_a_ping_that_is_cancelled_leaves_nothing_behind() -> None:
