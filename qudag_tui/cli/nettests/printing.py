@@ -120,7 +120,7 @@ class Printer:
         *,
         worst_first: bool,
     ) -> None:
-        from qudag_tui.views.nettests.comparison import comparison_lines
+        from qudag_tui.views.nettests.comparison import comparison_gist
         from qudag_tui.views.nettests.summary import many_table
         from qudag_tui.views.nettests.summary import worst_first as by_worst
 
@@ -129,12 +129,13 @@ class Printer:
         if worst_first:
             rows = by_worst(rows, self.test_type)
         lines = many_table(rows, self.test_type, style)
-        for o, _ in judged:
-            old = before.get(o.target.name)
-            if old is not None and o.result is not None:
-                compared = comparison_lines(old, o.result, width=style.width, colour=style.colour)
-                lines += ["", o.target.name, *compared]
-        print_text(lines, style)
+        compared = [
+            line
+            for name, result, _, _ in rows
+            if result is not None and name in before
+            for line in comparison_gist(before[name], result, name, width=style.width)
+        ]
+        print_text([*lines, *([""] if compared else []), *compared], style)
 
     def _judge(self, result: Mapping[str, Any]) -> list[Verdict]:
         return [threshold.judge(result) for threshold in self._thresholds]

@@ -15,7 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Difference", "check_comparable", "compare", "comparison_json", "comparison_lines"]
+__all__ = [
+    "Difference",
+    "check_comparable",
+    "compare",
+    "comparison_gist",
+    "comparison_json",
+    "comparison_lines",
+]
 
 #: Under this share two figures are called the same: what two runs differ by when nothing changed.
 SAME_RATIO = 0.05
@@ -140,6 +147,13 @@ def comparison_lines(
         Column(""),
     ]
     return [*lines, *render_table(columns, rows, width=width, colour=colour, indent="  ")]
+
+
+def comparison_gist(before: Document, now: Document, name: str, *, width: int | None) -> list[str]:
+    """The same in a sentence, for one of several peers."""
+    unlike = "".join(f"; not the same: {note}" for note in _unlike(before, now))
+    gist = f"{name}: since {text(before, 'test_id')}, {_gist(compare(before, now))}{unlike}"
+    return wrapped(gist, Style(width), indent="", hang="  ")
 
 
 def _gist(differences: list[Difference]) -> str:

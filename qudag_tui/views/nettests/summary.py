@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from qudag_tui.views.nettests.documents import Document, target_name, text
+from qudag_tui.views.nettests.documents import Document, number, target_name, text
 from qudag_tui.views.nettests.metrics import KEY_METRICS, METRICS, Metric, show_value
 from qudag_tui.views.nettests.parts import Style, head_lines, note_lines, outcome, wrapped
 from qudag_tui.views.nettests.thresholds import crossed_text, thresholds_table
@@ -87,15 +87,13 @@ def many_table(results: Sequence[Row], test_type: str, style: Style) -> list[str
                 *(UNKNOWN if document is None else show_value(m, m.of(document)) for m in measured),
             ]
         )
-        if word != "ok":
+        has_lost = document is not None and bool(number(document, "loss_ratio"))
+        if word != "ok" or has_lost:
             why = error if document is None else text(document, "declined") or text(document, "verdict")
-            if crossed:
-                why = (
-                    f"by --fail-if: {crossed}"
-                    if document and document.get("success")
-                    else f"{why}; {crossed}"
-                )
-            remarks += wrapped(f"{name}: {why or word}", style, indent="", hang="  ")
+            # Verdicts mostly begin with the name.
+            why = (why or word).removeprefix(f"{name}: ")
+            why = f"by --fail-if: {crossed}; {why}" if crossed else why
+            remarks += wrapped(f"{name}: {why}", style, indent="", hang="  ")
     table = render_table(columns, rows, width=style.width, colour=style.colour)
     return [*table, "", *remarks] if remarks else table
 

@@ -153,7 +153,7 @@ def test_many_peers_are_ordered_by_what_is_worst() -> None:
     assert [row[0] for row in worst_first(rows, "ping")] == ["b", "c", "a"]
     lines = many_table(rows, "ping", Style(80))
     assert max(map(cell_width, lines)) <= 80
-    assert lines[-1] == "b: no way to it"
+    assert "b: no way to it" in lines
 
 
 def test_ascii_has_a_likeness_for_every_letter_of_ours() -> None:
