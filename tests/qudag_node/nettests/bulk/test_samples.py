@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import pytest
@@ -12,7 +12,7 @@ from qudag_node.nettests.bulk.samples import MAX_PACKED_BYTES, SampleError, Samp
 
 
 def packed(value: Any) -> bytes:
-    return zlib.compress(msgpack.packb(value))
+    return zlib.compress(cast("bytes", msgpack.packb(value)))
 
 
 def test_what_is_packed_is_unpacked() -> None:
