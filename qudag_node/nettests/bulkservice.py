@@ -114,6 +114,7 @@ class BulkService:
         ways = directions_of(direction)
         common: dict[str, object] = {
             "listen": plain_address(link.local[0]),
+            "peer": plain_address(link.remote[0]),
             "ports": None if ports is None else [ports.start, ports.stop - 1],
             "key": link.keys.session(name),
             "streams": read.whole("streams", 1, least=1, most=_MAX_STREAMS),

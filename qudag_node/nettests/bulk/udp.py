@@ -116,7 +116,7 @@ def _meet(params: dict[str, Any], channel: Channel) -> list[_Stream]:
         deadline_mono_s = time.monotonic() + float(params["meet_timeout_s"])
         waiting = {stream.sock: stream for stream in streams}
         while waiting:
-            _take_part(waiting, key, purpose, connect is not None)
+            _take_part(waiting, key, purpose, connect is not None, str(params.get("peer") or ""))
             be_patient(channel, deadline_mono_s, _nobody(host, params))
     except BaseException:
         for stream in streams:
@@ -125,8 +125,14 @@ def _meet(params: dict[str, Any], channel: Channel) -> list[_Stream]:
     return streams
 
 
-def _take_part(waiting: dict[socket.socket, _Stream], key: bytes, purpose: int, is_connecting: bool) -> None:
-    """One round of saying hello, or of waiting for it."""
+def _take_part(
+    waiting: dict[socket.socket, _Stream], key: bytes, purpose: int, is_connecting: bool, peer: str
+) -> None:
+    """One round of saying hello, or of waiting for it.
+
+    A hello is believed from the address of the link only: the peer has the key, and could have this end
+    send its stream to whatever address it writes into a single packet.
+    """
     for sock, stream in list(waiting.items()):
         wait_at_most(sock, _HELLO_PERIOD_S / len(waiting))
         if is_connecting:
@@ -139,7 +145,8 @@ def _take_part(waiting: dict[socket.socket, _Stream], key: bytes, purpose: int, 
         except ConnectionRefusedError:
             time.sleep(_HELLO_PERIOD_S / 4)
             continue
-        if not is_connecting and read_hello(key, data, purpose) == stream.number:
+        is_from_peer = not peer or address[0] == peer
+        if not is_connecting and is_from_peer and read_hello(key, data, purpose) == stream.number:
             sock.connect(address)
             sock.send(answer(key, stream.number, purpose))
             del waiting[sock]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -75,6 +76,29 @@ def test_what_a_stranger_sends_is_not_counted() -> None:
         out, counts = stopped(receiver, sender)
     assert counts["received"] + counts["receiver_dropped"] == out["packets"]
     assert receiver.outcome["strangers"] >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this host on Linux only")
+def test_nobody_is_sent_a_stream_by_one_packet_in_his_name() -> None:
+    given = params(listen="127.0.0.1", peer="127.0.0.1", rate_bits_per_s=RATE, duration_s=30.0)
+    sender = Running("udp.send", given)
+    told = sender.told("ready")
+    # The peer has the key, and writes another's address into its packet.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
+        victim.bind(("127.0.0.2", 0))
+        victim.settimeout(0.5)
+        proof = hello(given["key"], 0, given["purpose"])
+        victim.sendto(proof, ("127.0.0.1", told["port"]))
+        with pytest.raises(TimeoutError):
+            victim.recv(2048)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(30.0)
+            peer.sendto(proof, ("127.0.0.1", told["port"]))
+            # The answer, and the stream.
+            assert [len(peer.recv(2048)) for _ in range(3)] == [32, 1400, 1400]
+    sender.stop()
+    sender.result()
 
 
 def test_a_sender_that_is_too_fast_is_not_listened_to() -> None:
