@@ -21,6 +21,8 @@ _MAX_DOCUMENT_BYTES = 8 << 20
 _DAY_S = 86_400.0
 #: The share of the file that results may fill: deleting and indexing need room, too.
 _FILL_RATIO = 0.8
+#: Pages that each write gives back to the disk, when there are so many that are not needed.
+_FREED_PAGES = 64
 
 Document = Mapping[str, object]
 
@@ -133,7 +135,9 @@ class ResultStore:
         while _used_bytes(connection) + coming_bytes > limits.file_bytes * _FILL_RATIO:
             if not _delete_oldest(connection, max(1, count // 16)):
                 break
-        connection.execute("PRAGMA incremental_vacuum(64)").fetchall()
+        # SQLite frees a page with each step of this statement, and Python's module makes one step of it.
+        for _ in range(min(_FREED_PAGES, _number(connection, "freelist_count"))):
+            connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _delete_oldest(connection: sqlite3.Connection, count: int) -> int:
@@ -145,10 +149,12 @@ def _delete_oldest(connection: sqlite3.Connection, count: int) -> int:
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:
-    def number(pragma: str) -> int:
-        return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+    used_pages = _number(connection, "page_count") - _number(connection, "freelist_count")
+    return used_pages * _number(connection, "page_size")
 
-    return (number("page_count") - number("freelist_count")) * number("page_size")
+
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def _get(connection: sqlite3.Connection, test_id: str) -> tuple[Document, str] | None:

@@ -94,9 +94,25 @@ class Group:
     def tick(self, now_mono_s: float) -> None:
         """Advance the stream and write its frame to every subscriber, some per pass of the loop."""
         frame = self._stream.advance()
-        if frame is not None:
-            self._number += 1
-            self._write_some(iter(tuple(self._members)), frame, self._number, now_mono_s)
+        if frame is None:
+            self._catch_up(now_mono_s)
+            return
+        self._number += 1
+        self._write_some(iter(tuple(self._members)), frame, self._number, now_mono_s)
+
+    def _catch_up(self, now_mono_s: float) -> None:
+        """Bring up to date who was passed over: of a stream that has ended nothing else would follow."""
+        for subscriber, membership in tuple(self._members.items()):
+            if not membership.missed:
+                continue
+            if subscriber.pending_bytes():
+                self._wait_for(subscriber, membership, now_mono_s)
+                continue
+            membership.missed, membership.blocked_since_mono_s = False, None
+            full = self._stream.full()
+            if full is not None:
+                membership.number = self._number
+                subscriber.send(full)
 
     def _write_some(
         self, waiting: Iterator[Subscriber], frame: bytes, number: int, now_mono_s: float
@@ -128,6 +144,10 @@ class Group:
     def _pass_over(self, subscriber: Subscriber, membership: _Membership, now_mono_s: float) -> None:
         self.skipped += 1
         membership.missed = True
+        self._wait_for(subscriber, membership, now_mono_s)
+
+    def _wait_for(self, subscriber: Subscriber, membership: _Membership, now_mono_s: float) -> None:
+        """Note since when it takes nothing, and drop it after its time."""
         if membership.blocked_since_mono_s is None:
             membership.blocked_since_mono_s = now_mono_s
         elif now_mono_s - membership.blocked_since_mono_s > self._patience_s:

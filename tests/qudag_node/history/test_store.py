@@ -135,6 +135,17 @@ async def test_the_file_stays_within_its_size_and_the_newest_result_in_it(tmp_pa
     assert (tmp_path / "history.sqlite").stat().st_size <= 1 << 20
 
 
+async def test_room_that_is_no_longer_needed_is_given_back(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        for number in range(10):
+            await store.put(a_document(number, bytes_=100_000), "done")
+    full = (tmp_path / "history.sqlite").stat().st_size
+    async with a_store(tmp_path, results=1) as store:
+        for number in range(10, 20):
+            await store.put(a_document(number), "done")
+    assert (tmp_path / "history.sqlite").stat().st_size < full / 4
+
+
 async def test_a_result_larger_than_the_file_is_refused_and_costs_no_other(tmp_path: Path) -> None:
     async with a_store(tmp_path, file_bytes=1 << 20) as store:
         await store.put(a_document(1), "done")

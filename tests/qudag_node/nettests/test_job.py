@@ -64,6 +64,15 @@ def test_progress_is_told_before_the_end_that_follows_it() -> None:
     assert told(watch.events_after(0)) == ["one", "two", "done", {"a": 1}]
 
 
+def test_progress_is_told_before_a_result_that_no_state_precedes() -> None:
+    watch = Clock().watch()
+    watch.progress({"line": "one"})
+    watch.progress({"line": "two"})
+    watch.result({"a": 1})
+
+    assert told(watch.events_after(0)) == ["one", "two", {"a": 1}]
+
+
 def test_who_comes_late_gets_the_newest_of_each() -> None:
     clock = Clock()
     watch = clock.watch()

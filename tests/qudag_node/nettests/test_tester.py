@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -164,7 +165,7 @@ async def test_who_watches_learns_all_of_it(tmp_path: Path) -> None:
         assert (events[2]["line"], events[2]["done"], events[2]["sent"]) == ("half", 0.5, 5)
         assert events[3]["done"] == 1.0
         assert events[-1]["result"] == document
-        assert set(changed) == {test_id}
+        assert changed == [test_id, test_id]  # it runs; it has ended
 
 
 @pytest.mark.parametrize(
@@ -295,7 +296,9 @@ async def test_a_test_that_is_cancelled_reports_what_it_has(tmp_path: Path) -> N
             bench.tester.cancel("nonsense")
 
 
-async def test_a_run_that_will_not_stop_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_that_will_not_stop_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     ended = asyncio.Event()
 
     async def deaf(_context: Context, _options: Options) -> Measured:
@@ -316,6 +319,7 @@ async def test_a_run_that_will_not_stop_is_stopped(tmp_path: Path, monkeypatch: 
         assert ended.is_set()
         assert (document["interrupted"], document["success"]) == (True, False)
         assert document["verdict"] == "Nothing was kept: it did not end in time."
+        assert "does not end" not in caplog.text
 
 
 async def test_a_run_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +431,43 @@ async def test_a_test_that_waits_and_is_cancelled_never_begins(tmp_path: Path) -
         assert await bench.state(second) == "cancelled"
 
 
+async def test_who_waits_behind_a_test_that_is_cancelled_gets_its_turn(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        first = bench.start(TestType.PING)
+        heavy = bench.start(TestType.BANDWIDTH)
+        behind = bench.start(TestType.PING)
+        await bench.has_begun(first)
+        bench.tester.cancel(heavy)
+        await bench.has_begun(first, behind)
+
+
+async def test_who_has_started_a_test_is_forgotten_when_it_has_ended(tmp_path: Path) -> None:
+    class Owner:
+        pass
+
+    async with a_bench(tmp_path) as bench:
+        bench.runs.go_on.set()
+        owner = Owner()
+        is_gone = weakref.ref(owner)
+        start = bench.tester.start
+        test_id = start(TestType.PING, "b", {}, owner=owner, cancel_with_owner=True)
+        await bench.ended(test_id)
+        del owner
+        assert is_gone() is None
+
+
+async def test_few_of_the_stores_tests_are_kept_for_who_watches_them(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        bench.runs.go_on.set()
+        document = await bench.ended(bench.start())
+        for number in range(20):
+            await bench.store.put({**document, "test_id": f"stored{number}"}, "done")
+            await bench.tester.find(f"stored{number}")
+        with pytest.raises(NotFoundError):
+            bench.tester.watch("stored0")
+        assert bench.tester.watch("stored19").so_far()
+
+
 async def test_the_tests_of_who_leaves_end_if_that_was_asked_for(tmp_path: Path) -> None:
     async with a_bench(tmp_path, max_running=2) as bench:
         one, other = object(), object()
@@ -460,6 +501,7 @@ async def test_a_node_that_stops_waits_for_no_run(tmp_path: Path, monkeypatch: p
         return GOOD
 
     monkeypatch.setattr(tester_module, "_STOP_S", 0.01)
+    monkeypatch.setattr(tester_module, "_GRACE_S", 1000.0)
     async with a_bench(tmp_path) as bench:
         bench.runs.by_type[TestType.PING] = deaf
         test_id = bench.start()
@@ -526,7 +568,10 @@ async def test_a_store_that_fails_costs_no_result(tmp_path: Path) -> None:
         document = await bench.ended(test_id)
 
         assert (document["success"], document["stored"]) == (True, False)
-        assert [each["stored"] for each in await bench.tester.listed(10)] == [False]
+        second = bench.start()
+        await bench.ended(second)
+        listed = [(each["test_id"], each["stored"]) for each in await bench.tester.listed(10)]
+        assert listed == [(second, False), (test_id, False)]
 
 
 async def test_what_is_known_of_a_test_before_it_ends(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from qudag_node.rpc.subscriptions import WRITES_PER_PASS, Group, Subscriptions
 from qudag_node.wire.errors import ErrorCode, RpcError
+from tests.qudag_node.overlay.links import until
 from tests.qudag_node.rpc.support import TRANSPORTS, Client, config_with, connected, serving
 
 
@@ -76,6 +77,53 @@ async def test_a_slow_reader_is_passed_over_and_then_gets_it_whole() -> None:
     assert slow.frames == [b"full 0", b"full 3", b"delta 4"]
     assert quick.frames == [b"full 0", b"delta 1", b"delta 2", b"delta 3", b"delta 4"]
     assert group.skipped == 2
+
+
+async def test_who_was_passed_over_gets_it_whole_though_nothing_new_follows() -> None:
+    stream = CountingStream()
+    group, slow, quick = new_group(stream), Reader(), Reader()
+    group.join(slow)
+    group.join(quick)
+    slow.pending = 1000
+    group.tick(1.0)
+    stream.quiet = True
+    group.tick(2.0)
+    assert slow.frames == [b"full 0"]
+    slow.pending = 0
+    for second in (3.0, 4.0, 5.0):
+        group.tick(second)
+    assert slow.frames == [b"full 0", b"full 3"]
+    assert quick.frames == [b"full 0", b"delta 1"]
+    assert group.skipped == 1
+
+
+async def test_who_takes_nothing_of_a_stream_that_says_nothing_is_dropped_after_its_time() -> None:
+    stream = CountingStream()
+    group, deaf = new_group(stream), Reader()
+    group.join(deaf)
+    deaf.pending = 1
+    group.tick(0.0)
+    stream.quiet = True
+    group.tick(10.0)
+    assert not deaf.dropped
+    group.tick(10.1)
+    assert "10 s" in deaf.dropped
+
+
+async def test_what_cannot_wait_is_told_in_the_next_pass() -> None:
+    subscriptions = Subscriptions(lambda _topic, _id: CountingStream(), patience_s=10.0)
+    groups = {topic: subscriptions.group(topic, 3600.0) for topic in ("test:a", "test:b")}
+    reader, other = Reader(), Reader()
+    for group, subscriber in zip(groups.values(), (reader, other), strict=True):
+        assert group is not None
+        group.join(subscriber)
+    running = asyncio.create_task(subscriptions.run())
+    await asyncio.sleep(0)
+    subscriptions.hurry("test:a")
+    await until(lambda: len(reader.frames) == 2)
+    running.cancel()
+    assert reader.frames == [b"full 0", b"delta 1"]
+    assert other.frames == [b"full 0"]
 
 
 async def test_a_reader_that_takes_nothing_is_dropped_after_its_time() -> None:
