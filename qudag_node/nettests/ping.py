@@ -14,10 +14,11 @@ from qudag_node.nettests.context import Context
 from qudag_node.nettests.echo import EchoService
 from qudag_node.nettests.echoround import EchoRound
 from qudag_node.nettests.ping_statistics import ping_statistics
+from qudag_node.nettests.ping_verdict import verdict_of, why_nothing_came_back
 from qudag_node.nettests.requests import PingOptions
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.stampsession import StampPlan, open_stamp
-from qudag_node.nettests.words import count_of, delay, percent
+from qudag_node.nettests.words import count_of, delay
 from qudag_node.overlay.testport import Way
 
 __all__ = ["run"]
@@ -62,12 +63,14 @@ async def _over_udp(context: Context, options: PingOptions) -> Measured:
         await session.sent(lambda event: _tell(context, event, options.count))
         measured = await session.result()
     statistics = measured.statistics
-    blocked = ""
-    if not statistics["received"] and not statistics["late"]:
-        blocked = _why_nothing(measured.has_reached, session.port)
     return Measured(
         success=statistics["received"] > 0,
-        verdict=_verdict(context, statistics, "by STAMP over UDP", blocked),
+        verdict=verdict_of(
+            context.peer_name,
+            statistics,
+            "by STAMP over UDP",
+            why_nothing=why_nothing_came_back(measured.has_reached, session.port),
+        ),
         method="stamp-udp",
         fields=statistics,
         errors=measured.errors,
@@ -98,7 +101,7 @@ async def _over_echoes(context: Context, options: PingOptions, way: Way) -> Meas
     by = "over the link" if way is Way.LINK else f"through the overlay, {count_of(echoes.hops, 'hop')}"
     return Measured(
         success=statistics["received"] > 0,
-        verdict=_verdict(context, statistics, by, ""),
+        verdict=verdict_of(context.peer_name, statistics, by),
         method="link-echo" if way is Way.LINK else "overlay-echo",
         fields=statistics,
         errors=tuple(echoes.errors),
@@ -116,35 +119,3 @@ def _tell(context: Context, event: Mapping[str, Any], count: int) -> None:
     sent, received, rtt_s = event["sent"], event["received"], event["rtt_s"]
     line = f"{received} of {sent} answered" + ("" if rtt_s is None else f", {delay(rtt_s)}")
     context.progress(line, sent / count, sent=sent, received=received, rtt_s=rtt_s)
-
-
-def _verdict(context: Context, statistics: Mapping[str, Any], by: str, blocked: str) -> str:
-    name, sent = context.peer_name, statistics["sent"]
-    rtt = statistics["rtt"]
-    if not sent:
-        return f"{name}: nothing was sent"
-    if rtt["p50_s"] is None:
-        return f"{name}: none of {count_of(sent, 'packet')} was answered {by}" + blocked
-    parts = [f"{name}: {delay(rtt['p50_s'])} round trip (median), p99 {delay(rtt['p99_s'])}, {by}"]
-    places = {
-        "forward_lost": "lost on the way there",
-        "backward_lost": "lost on the way back",
-        "unplaced_lost": "lost somewhere",
-        "late": "late",
-        "local_dropped": "dropped by the hosts themselves",
-    }
-    lost = [f"{statistics[place]} {text}" for place, text in places.items() if statistics[place]]
-    parts.append(
-        f"{percent(statistics['loss_ratio'])} of {sent} lost: " + ", ".join(lost)
-        if lost
-        else f"none of {sent} lost"
-    )
-    return "; ".join(parts)
-
-
-def _why_nothing(has_reached: bool | None, port: int) -> str:
-    if has_reached is None:
-        return ", and the peer does not say whether any arrived"
-    if has_reached:
-        return ": they arrived there, but no answer came back"
-    return f": none arrived there, something on the way blocks UDP port {port}; --via link needs none"

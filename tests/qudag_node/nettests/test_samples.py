@@ -83,6 +83,11 @@ def test_samples_must_suffice() -> None:
     assert "p50 lies between 1.000 ms and 1.000 ms" in sufficiency([1_000_000] * 6).text
     assert "up to p95" in sufficiency([1] * 367).text
     assert not sufficiency([1] * 367).enough
+    assert sufficiency([1] * 368).enough
+    assert not sufficiency([1] * 5).enough
+    six = sufficiency(value * 1_000_000 for value in range(1, 7))
+    assert not six.enough
+    assert "p50 lies between 1.000 ms and 6.000 ms" in six.text
     enough = sufficiency(value * 1_000_000 for value in range(1, 1001))
     assert enough.enough
     assert enough.text == (

@@ -267,6 +267,14 @@ async def test_a_sender_that_is_stopped_waits_for_what_is_under_way(workers: Wor
     assert found["sent"] == found["received"] + found["late"] == sent["sent"]
 
 
+async def test_what_cannot_be_sent_is_given_up_and_told(workers: Workers) -> None:
+    reflector, port = await start(workers, "stamp.reflect", key=KEY, packets_per_s=5000)
+    sender = await start_sender(workers, port, count=500, interval_ns=100_000, size=65_600)
+    await sender.wait_for("sent", PATIENCE_S)
+    found = await finish(sender, await stopped(reflector))
+    assert (found["sent"], found["counts"]["unsent"], found["loss_ratio"]) == (0, 100, 0.0)
+
+
 async def test_no_way_is_one_line(workers: Workers) -> None:
     with pytest.raises(WorkerError, match=r"UDP 192\.0\.2\.1 port 0: Cannot assign requested address"):
         await start(workers, "stamp.reflect", key=KEY, packets_per_s=1, host="192.0.2.1")
