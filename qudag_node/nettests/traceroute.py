@@ -105,7 +105,7 @@ def _fields(context: Context, report: PathReport) -> dict[str, object]:
     return {
         "hops": [hop_document(hop, lambda source: _name(context, source)) for hop in report.hops],
         "destination_reached": report.is_reached,
-        "routes": [route_document(route) for route in report.routes],
+        "routes": [route_document(route, lambda source: _name(context, source)) for route in report.routes],
         "route_changes": report.route_changes,
         "underlay": None,
     }

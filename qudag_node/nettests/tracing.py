@@ -217,6 +217,11 @@ def hop_document(hop: Hop, name_of: Callable[[str], str]) -> dict[str, object]:
     }
 
 
-def route_document(route: Route) -> dict[str, object]:
+def route_document(route: Route, name_of: Callable[[str], str]) -> dict[str, object]:
     """Return a route as it stands in the result."""
-    return {"path": route.path, "count": route.count, "first_unix_s": route.first_unix_s}
+    return {
+        "path": route.path,
+        "names": [None if source is None else name_of(source) for source in route.path],
+        "count": route.count,
+        "first_unix_s": route.first_unix_s,
+    }

@@ -138,8 +138,18 @@ def traceroute(**changed: Any) -> Result:
         ],
         "destination_reached": True,
         "routes": [
-            {"path": [ME, PEER2, PEER3, PEER4], "count": 28, "first_unix_s": STARTED_UNIX_S},
-            {"path": [ME, PEER3, PEER4], "count": 2, "first_unix_s": STARTED_UNIX_S + 7},
+            {
+                "path": [PEER2, PEER3, PEER4],
+                "names": ["peer2", "peer3", "peer4"],
+                "count": 28,
+                "first_unix_s": STARTED_UNIX_S,
+            },
+            {
+                "path": [PEER3, PEER4],
+                "names": ["peer3", "peer4"],
+                "count": 2,
+                "first_unix_s": STARTED_UNIX_S + 7,
+            },
         ],
         "route_changes": 2,
         "underlay": [

@@ -1,7 +1,7 @@
-"""What stderr shows while tests run: on a terminal one line that is drawn anew, elsewhere nothing.
+"""What stderr shows while tests run: on a terminal some lines that are drawn anew, elsewhere nothing.
 
-A bar where the end is known, and a line for each interval where it is not. A terminal that cannot go back
-to the beginning of a line (``TERM=dumb``) gets lines only.
+A bar where the end is known, and a line for each interval where it is not; a traceroute shows its hops as
+they come. A terminal that cannot go back to the beginning of a line (``TERM=dumb``) gets lines only.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import os
 import sys
 import time
 
-from qudag_tui.views.nettests.parts import ascii_text
+from qudag_tui.views.nettests.parts import Style, ascii_text
 from qudag_tui.views.nettests.progress import progress_line
+from qudag_tui.views.text import fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any, TextIO
 
 __all__ = ["Live", "is_ascii"]
@@ -22,10 +24,8 @@ __all__ = ["Live", "is_ascii"]
 # Faster than anybody reads, slower than a slow line minds.
 REDRAW_S = 0.1
 
-#: Where the end is not known, a new line no more often than this.
+#: A line that stays is written no more often than this.
 LINE_S = 1.0
-
-_ERASE = "\r\x1b[K"
 
 
 def is_ascii(stream: TextIO | None) -> bool:
@@ -36,57 +36,50 @@ def is_ascii(stream: TextIO | None) -> bool:
 class Live:
     """Shows the progress of some tests; use ``end`` before anything else is printed."""
 
-    def __init__(self, *, is_wanted: bool = True) -> None:
-        stream: TextIO | None = sys.stderr
-        self._stream = stream if is_wanted and stream is not None and stream.isatty() else None
+    def __init__(self) -> None:
+        stream: TextIO | None = sys.stderr  # None where it was closed before we began
+        self._stream = stream if stream is not None and stream.isatty() else None
         self._is_dumb = os.environ.get("TERM", "dumb") == "dumb"
         self._ascii = is_ascii(stream)
-        self._has_line = False
+        self._drawn = 0
         self._drawn_mono_s = 0.0
         self._last = ""
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether anybody sees it."""
-        return self._stream is not None
-
-    def show(self, title: str, progress: dict[str, Any], elapsed_s: float) -> None:
+    def show(self, title: str, progress: Mapping[str, Any], elapsed_s: float) -> None:
         """Show how far a test is."""
         if self._stream is None:
             return
+        hops = [] if self._is_dumb else _hops(progress)
+        stays = self._is_dumb or (progress.get("done") is None and not hops)
         now = time.monotonic()
-        is_line = self._is_dumb or progress.get("done") is None
-        if now - self._drawn_mono_s < (LINE_S if is_line else REDRAW_S):
+        if now - self._drawn_mono_s < (LINE_S if stays else REDRAW_S):
             return
         self._drawn_mono_s = now
-        if self._ascii:
-            title, progress = (
-                ascii_text(title),
-                {**progress, "line": ascii_text(str(progress.get("line", "")))},
-            )
-        line = progress_line(
-            title, progress, elapsed_s=elapsed_s, width=self._width(self._stream), ascii_only=self._ascii
-        )
-        if is_line:
-            if line != self._last:
-                self.end()
-                self._write(f"{line}\n")
-        else:
-            self._write(f"{_ERASE}{line}")
-            self._has_line = True
+        width, height = self._size(self._stream)
+        line = progress_line(title, progress, elapsed_s=elapsed_s, width=width, ascii_only=self._ascii)
+        if not stays:
+            self._draw([line, *hops], width, height)
+        elif line != self._last:
+            self.end()
+            self._write(f"{self._letters(line)}\n")
         self._last = line
 
-    def say(self, sentence: str) -> None:
-        """A sentence of its own, above the bar."""
-        if self._stream is not None:
-            self.end()
-            self._write(f"{sentence}\n")
-
     def end(self) -> None:
-        """Take the bar away."""
-        if self._has_line:
-            self._has_line = False
-            self._write(_ERASE)
+        """Take away what was drawn."""
+        if self._drawn:
+            up = f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else ""
+            self._drawn = 0
+            self._write(f"{up}\r\x1b[J")
+
+    def _draw(self, lines: Sequence[str], width: int, height: int) -> None:
+        # The last cell and the last line stay free, or the terminal would scroll.
+        shown = [fit(line, width - 1).rstrip() for line in lines[: max(1, height - 1)]]
+        self.end()
+        self._drawn = len(shown)
+        self._write("\n".join(map(self._letters, shown)))
+
+    def _letters(self, line: str) -> str:
+        return ascii_text(line) if self._ascii else line
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -98,8 +91,18 @@ class Live:
             self._stream = None  # the terminal went away; the test goes on
 
     @staticmethod
-    def _width(stream: TextIO) -> int:
+    def _size(stream: TextIO) -> tuple[int, int]:
         try:
-            return os.get_terminal_size(stream.fileno()).columns or 80
+            size = os.get_terminal_size(stream.fileno())
         except OSError:
-            return 80
+            return 80, 24
+        return size.columns or 80, size.lines or 24
+
+
+def _hops(progress: Mapping[str, Any]) -> list[str]:
+    """The hops of a traceroute so far."""
+    if not progress.get("hops"):
+        return []
+    from qudag_tui.views.nettests.path import traceroute_lines
+
+    return traceroute_lines({**progress, "underlay": None, "routes": []}, Style(80))

@@ -54,8 +54,9 @@ def traceroute_lines(document: Document, style: Style) -> list[str]:
     if len(routes) > 1:
         lines += ["", f"routes     {counted(changes, 'change')} during the run"]
         for route in routes:
-            path = at(route, "path")
-            names = _names(document, path if isinstance(path, list) else [])
+            path, given = at(route, "path"), at(route, "names")
+            names = [str(name or "*") for name in given] if isinstance(given, list) else []
+            names = names or _names(document, path if isinstance(path, list) else [])
             lines += wrapped(
                 f"{exact(number(route, 'count'))}x {' > '.join(names)}", style, indent="  ", hang="    "
             )

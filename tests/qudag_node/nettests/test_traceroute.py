@@ -153,6 +153,7 @@ async def test_a_way_back_that_is_another_one_is_told() -> None:
         # There over b, back at once.
         pass_on_to(a, c.id, b)
         pass_on_to(b, c.id, c)
+        pass_on_to(b, a.id, a)
         pass_on_to(c, a.id, a)
         measured = await traced(nodes)
     assert [(row["ttl"], row["return_hops"]) for row in hops(measured)] == [(1, 1), (2, 1)]

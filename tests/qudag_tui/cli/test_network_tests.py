@@ -405,10 +405,22 @@ class Screen:
 
 def test_a_terminal_shows_a_bar_and_takes_it_away(tests: Tests) -> None:
     shown = Screen(*TEST, "ping", "peer2", environ={"TERM": "xterm-256color", "LANG": "C.UTF-8"}).read()
-    bar, _, summary = shown.rpartition("\r\x1b[K")
+    bar, _, summary = shown.rpartition("\r\x1b[J")
     assert "ping peer2  ▕" in bar
     assert "50 %  500 sent, p50 50.1 ms" in bar
     assert summary.startswith("\x1b[32mok\x1b[0m  961 of 1000 answered")
+
+
+def test_a_terminal_shows_the_hops_of_a_traceroute_as_they_come(tests: Tests) -> None:
+    shown = Screen(*TEST, "traceroute", "peer4", environ={"TERM": "xterm", "LANG": "C.UTF-8"}).read()
+    live, _, summary = shown.rpartition("\x1b[5A\r\x1b[J")
+    assert live.splitlines()[0].startswith("traceroute peer4  ")
+    assert [line.split()[:2] for line in live.splitlines()[2:5]] == [
+        ["1", "peer2"],
+        ["2", "peer3"],
+        ["3", "peer4"],
+    ]
+    assert summary.startswith("\x1b[32mok\x1b[0m  reached in 3 hops")
 
 
 @pytest.mark.parametrize("quiet", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -69,7 +69,10 @@ class Tests:
         test_id = params["test_id"]
         self._push[test_id] = push
         self._tell(test_id, {"event": "state", "state": "running"})
-        self._tell(test_id, {"event": "progress", "done": 0.5, "line": "500 sent, p50 50.1 ms"})
+        progress = {"event": "progress", "done": 0.5, "line": "500 sent, p50 50.1 ms"}
+        if self._running[test_id][0] == "traceroute":
+            progress |= {"hops": results.traceroute()["hops"], "done": None}
+        self._tell(test_id, progress)
         if not self.is_endless:
             self._end(test_id)
         return {"stream": 7}
