@@ -184,6 +184,9 @@ def _verdict(
         how += f", {count_of(options.streams, 'stream')}"
     parts = [_moved(way, each) for way, each in found.items()]
     text = f"{context.peer_name}: {'; '.join(parts)} ({how})"
+    errors = [line for each in found.values() for line in each.errors]
+    if errors and not context.stopping.is_set():
+        text += f"; cut short: {errors[0]}"
     if loaded is not None and idle is not None:
         text += f"; {delay(idle['p50_s'])} idle, {delay(loaded['p50_s'])} loaded (median round trips)"
     return text

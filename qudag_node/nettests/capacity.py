@@ -1,6 +1,6 @@
 """The search for the highest UDP rate that a path carries: steps of a session, each a rate and a time.
 
-    rise    1 Mbit/s, doubled until a step fails; what arrived of that one is about the path's rate
+    rise    1 Mbit/s, doubled until a step fails twice; what arrived of that one is about the path's rate
     search  around it, to one percent, a rate given up only when it has failed twice
     hold    the rate found, for seconds; what arrives is the result
 
@@ -12,13 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from qudag_node.errors import ConfigError
-from qudag_node.nettests.bulksession import BulkSession
 from qudag_node.nettests.search import Goal, RateSearch, parse_goal
 
-__all__ = ["DEFAULT_GOAL", "Capacity", "CapacityStep", "find_capacity", "goal_of", "search_length_s"]
+__all__ = [
+    "DEFAULT_GOAL",
+    "Capacity",
+    "CapacityStep",
+    "Stepping",
+    "find_capacity",
+    "goal_of",
+    "search_length_s",
+]
 
 DEFAULT_GOAL: Final = "loss<0.1%"
 _KNOWN = ("loss", "jitter")
@@ -33,10 +40,23 @@ _HOLD_BACKOFF = 0.98
 _PRECISION = 0.01
 #: How much longer than sending may arriving take, before a queue is seen to grow.
 _STRETCH_RATIO = 1.02
-_STRETCH_S = 0.005
+_STRETCH_S = 0.01
+#: Short steps far from the rate: a queue that matters there doubles the time.
+_RISE_STRETCH_RATIO = 1.2
+_RISE_TRIES = 2
 #: A sender that offered less than this share did not try the rate.
 _OFFERED_RATIO = 0.95
 _ASKING_S = 0.5
+
+
+class Stepping(Protocol):
+    """What takes the steps: a ``BulkSession``."""
+
+    cap_bits_per_s: float
+
+    async def step(self, way: str, number: int, rate_bits_per_s: float, duration_s: float) -> dict[str, int]:
+        """Send at a rate for a time; return what was sent, and what has arrived of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +119,7 @@ def search_length_s(hold_s: float) -> float:
 
 
 async def find_capacity(
-    session: BulkSession,
+    session: Stepping,
     way: str,
     *,
     goal: Goal,
@@ -123,22 +143,27 @@ async def find_capacity(
     cap = session.cap_bits_per_s
     steps: list[CapacityStep] = []
 
-    async def step(rate: float, duration_s: float) -> CapacityStep:
+    async def step(rate: float, duration_s: float, stretch: float = _STRETCH_RATIO) -> CapacityStep:
         told = await session.step(way, first_number + len(steps), rate, duration_s)
-        steps.append(_judged(told, rate, duration_s, goal))
+        steps.append(_judged(told, rate, duration_s, goal, stretch))
         return steps[-1]
 
     def ended(held: CapacityStep | None, end: str) -> Capacity:
         return Capacity(steps=tuple(steps), held=held, end=end)
 
     rate = min(_FIRST_BITS_PER_S, cap)
+    failed = 0
     while True:
-        newest = await step(rate, _RISE_S)
+        newest = await step(rate, _RISE_S, _RISE_STRETCH_RATIO)
         if on_step(newest):
             return ended(None, "stopped")
-        if not newest.has_met or rate >= cap or not _is_offered(newest) or len(steps) >= _MAX_RISES:
+        failed = 0 if newest.has_met else failed + 1
+        if failed >= _RISE_TRIES or len(steps) >= _MAX_RISES:
             break
-        rate = min(rate * 2, cap)
+        if newest.has_met:
+            if rate >= cap or not _is_offered(newest):
+                break
+            rate = min(rate * 2, cap)
     if not newest.received:
         return ended(None, "nothing arrives")
     around = min(newest.received_bits_per_s or newest.offered_bits_per_s, newest.offered_bits_per_s, cap)
@@ -172,7 +197,7 @@ def _is_offered(step: CapacityStep) -> bool:
     return step.offered_bits_per_s >= step.rate_bits_per_s * _OFFERED_RATIO
 
 
-def _judged(told: dict[str, int], rate: float, duration_s: float, goal: Goal) -> CapacityStep:
+def _judged(told: dict[str, int], rate: float, duration_s: float, goal: Goal, stretch: float) -> CapacityStep:
     sent, received = told["sent"], min(told["received"], told["sent"])
     elapsed_s = max(told["elapsed_us"] / 1e6, 1e-6)
     each = told["received_bytes"] / max(1, told["received"] + told.get("duplicates", 0))
@@ -182,7 +207,7 @@ def _judged(told: dict[str, int], rate: float, duration_s: float, goal: Goal) ->
     arrived = told["received_bytes"] - told["head_bytes"]
     jitter_s = told["jitter_ns"] / 1e9
     # The last packets leave before the time is over, by one packet's share of it.
-    is_queueing = span_s > min(elapsed_s, duration_s) * _STRETCH_RATIO + _STRETCH_S
+    is_queueing = span_s > min(elapsed_s, duration_s) * stretch + _STRETCH_S
     return CapacityStep(
         rate_bits_per_s=rate,
         offered_bits_per_s=sent * each * 8 / elapsed_s,

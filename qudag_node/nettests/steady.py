@@ -17,6 +17,8 @@ __all__ = ["Steadiness", "interval_bounds", "rate_bits_per_s", "steadiness"]
 #: A rate within this share of the later one is the same rate.
 STEADY_RATIO: Final = 0.10
 _WINDOW_S = 0.5
+#: In a short test, a window is this share of it.
+_WINDOWS = 8
 _LEAST_WINDOWS = 4
 
 
@@ -99,10 +101,9 @@ def _windows(
 ) -> Iterator[tuple[int, int, float]]:
     """Yield half seconds and their rates; one after the other, or beginning at every sample."""
     last = len(t_us) - 1
+    window_us = min(_WINDOW_S * 0.95e6, (t_us[last] - t_us[first]) / _WINDOWS) if first < last else 0.0
     while first < last:
-        end = next(
-            (at for at in range(first + 1, last + 1) if t_us[at] - t_us[first] >= _WINDOW_S * 0.95e6), None
-        )
+        end = next((at for at in range(first + 1, last + 1) if t_us[at] - t_us[first] >= window_us), None)
         if end is None:
             return
         rate = rate_bits_per_s(t_us, counted, first, end)
