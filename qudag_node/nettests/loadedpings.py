@@ -98,10 +98,8 @@ class LoadedPings:
             return []
         begin_ns, end_ns = int(begin_mono_s * 1e9), int(end_mono_s * 1e9)
         return [
-            round_trip + queued
-            for due, round_trip, queued in zip(
-                self.measured.due_mono_ns, self.measured.round_trip_ns, self.measured.queued_ns, strict=True
-            )
+            round_trip
+            for due, round_trip in zip(self.measured.due_mono_ns, self.measured.round_trip_ns, strict=True)
             if begin_ns <= due < end_ns
         ]
 

@@ -94,8 +94,7 @@ class StampMeasured:
         errors: What went wrong, in lines.
         has_reached: Whether any packet reached the peer; None when it could not be asked.
         due_mono_ns: With ``keep``: when each answered packet was due, by the monotonic clock of this host.
-        round_trip_ns: With ``keep``: its round trip, from network card to network card.
-        queued_ns: With ``keep``: how long it and its reply waited in their own hosts' queues besides.
+        round_trip_ns: With ``keep``: its round trip.
     """
 
     statistics: dict[str, Any]
@@ -105,7 +104,6 @@ class StampMeasured:
     has_reached: bool | None = None
     due_mono_ns: array[int]
     round_trip_ns: array[int]
-    queued_ns: array[int]
 
 
 async def open_stamp(context: Context, peer: PeerId, plan: StampPlan) -> StampSession:
@@ -241,7 +239,6 @@ class StampSession:
             has_reached=account["received"] > 0 if account else None,
             due_mono_ns=array("q", found.get("due_mono_ns", b"")),
             round_trip_ns=array("q", found.get("round_trip_ns", b"")),
-            queued_ns=array("q", found.get("queued_ns", b"")),
         )
 
     async def _stop_with_test(self) -> None:

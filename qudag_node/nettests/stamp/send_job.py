@@ -18,7 +18,7 @@ import threading
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -365,7 +365,6 @@ class _Sender:
         return {
             "due_mono_ns": array("q", times.due_mono_ns).tobytes(),
             "round_trip_ns": array("q", times.round_trip_ns).tobytes(),
-            "queued_ns": array("q", _queued_ns(self._probes)).tobytes(),
         }
 
     def _tell_progress(self, now_mono_ns: int) -> None:
@@ -379,18 +378,3 @@ class _Sender:
             there = probes.replied_unix_ns[latest] - probes.received_unix_ns[latest]
             round_trip_s = (probes.arrived_unix_ns[latest] - left - there) / 1e9
         self._channel.emit("progress", sent=len(probes), received=probes.replied, rtt_s=round_trip_s)
-
-
-def _queued_ns(probes: Probes) -> Iterator[int]:
-    """How long each answered packet and its reply were in their own hosts' queues; 0 where unknown."""
-    columns = zip(
-        probes.written_unix_ns,
-        probes.departed_unix_ns,
-        probes.replied_unix_ns,
-        probes.reply_departed_unix_ns,
-        probes.arrived_unix_ns,
-        strict=True,
-    )
-    for written, departed, replied, reply_departed, arrived in columns:
-        if arrived:
-            yield max(0, (departed or written) - written) + max(0, (reply_departed or replied) - replied)
