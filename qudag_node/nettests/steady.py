@@ -70,8 +70,8 @@ def steadiness(t_us: Sequence[int], counted: Sequence[int], *, omit_s: float | N
 
 
 def interval_bounds(t_us: Sequence[int], period_s: float) -> Iterator[tuple[int, int]]:
-    """Cut a test into intervals; each is the numbers of its first and last sample."""
-    first, due_us = 0, period_s * 1e6
+    """Cut a test, or a part of it, into intervals; each is the numbers of its first and last sample."""
+    first, due_us = 0, (t_us[0] if t_us else 0) + period_s * 1e6
     for at in range(1, len(t_us)):
         # Half a sample's time early is that sample.
         slack_us = (t_us[at] - t_us[at - 1]) / 2

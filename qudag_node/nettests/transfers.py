@@ -7,7 +7,7 @@ which is within a round trip the same moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -203,14 +203,13 @@ def _tcp_sender(half: Half | None, kept: _Kept) -> Sender | None:
 def _intervals(
     transfer: Transfer, samples: Samples, kept: _Kept, *, is_tcp: bool
 ) -> Iterator[dict[str, Any]]:
-    t_us, counted = samples.column("t_us")[: kept.last + 1], samples.column("bytes")
+    t_us, counted = samples.column("t_us"), samples.column("bytes")
     sender = transfer.sender
-    for first, last in interval_bounds(t_us, _INTERVAL_S) if len(t_us) > 1 else ():
+    for first, last in _bounds(t_us, kept):
         interval: dict[str, Any] = {
             "direction": transfer.way,
             "start_s": t_us[first] / 1e6,
             "end_s": t_us[last] / 1e6,
-            # What begins before the steady part is left out of the goodput, at least in part.
             "omitted": first < kept.first,
             "bits_per_s": moved_rate(t_us, counted, first, last),
         }
@@ -222,6 +221,14 @@ def _intervals(
                 "jitter_s": samples.at(last).get("jitter_us", 0) / 1e6,
             }
         yield interval
+
+
+def _bounds(t_us: Sequence[int], kept: _Kept) -> Iterator[tuple[int, int]]:
+    """The intervals of what is left out, and those of what counts."""
+    for begin, end in ((0, kept.first), (kept.first, kept.last)):
+        if begin < end:
+            for first, last in interval_bounds(t_us[begin : end + 1], _INTERVAL_S):
+                yield begin + first, begin + last
 
 
 def _tcp_interval(sender: Half | None, begin_us: int, end_us: int) -> dict[str, Any]:
