@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qudag_node.nettests.hops import Answer, HopTable, HopVerdict
+from qudag_node.nettests.hops import Answer, HopTable, HopVerdict, Route
 from tests.conftest import REPO
 
 SCENARIOS = sorted((REPO / "tests" / "scenarios" / "traceroute").glob("*.toml"))
@@ -146,3 +146,42 @@ def test_of_several_that_answer_at_one_hop_the_most_frequent_names_it() -> None:
 def test_no_hops_cannot_be_traced() -> None:
     with pytest.raises(ValueError, match="too few"):
         HopTable(max_hops=0)
+
+
+@pytest.mark.parametrize(
+    ("known", "known_whole", "seen", "seen_whole", "fits"),
+    [
+        ("bd", True, "bd", True, True),
+        ("bd", True, "b", False, True),
+        ("bd", True, "b", True, False),
+        ("bd", True, "b-e", False, False),
+        ("bd", True, "-d", True, True),
+        ("bd", True, "-e", True, False),
+        ("b", False, "bcd", True, True),
+        ("bc", False, "b", True, False),
+        ("b", False, "c", False, False),
+        ("b-d", False, "bcde", False, True),
+    ],
+)
+def test_a_round_fits_a_way_unless_something_speaks_against_it(
+    known: str, known_whole: bool, seen: str, seen_whole: bool, fits: bool
+) -> None:
+    path, saw = ([None if name == "-" else name for name in text] for text in (known, seen))
+    route = Route(path, 1, 0.0, is_whole=known_whole)
+    assert route.fits(saw, is_whole=seen_whole) is fits
+
+
+def test_probes_go_as_far_as_the_destination_is_and_no_further() -> None:
+    table = HopTable(max_hops=8, expected_hops=2)
+    lengths: list[int] = []
+    for number, end in enumerate((3, 3, 3, 1, 1)):
+        ttls = range(1, table.length + 1)
+        for ttl in ttls:
+            table.sent(number, ttl, EPOCH_S)
+        for ttl in ttls:
+            hops = min(ttl, end)
+            reason = "reached" if ttl >= end else "ttl"
+            table.answered(number, ttl, Answer(source=f"h{hops}", reason=reason, hops=hops, rtt_s=0.1))
+        table.close(number)
+        lengths.append(table.length)
+    assert lengths == [3, 3, 3, 1, 1]

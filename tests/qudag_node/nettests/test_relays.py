@@ -76,9 +76,28 @@ def test_where_there_is_no_way_the_map_says_so() -> None:
     assert (route_map.hops("a", "a"), route_map.cost_s("a", "a"), route_map.path("a", "a")) == (0, 0.0, ["a"])
     assert route_map.matrix(["a", "b", "z"]) == [[0, 1, None], [1, 0, None], [None, None, 0]]
     assert route_map.least_hops("a", "a") == 0
+    assert (route_map.link_cost_s("b", "a"), route_map.link_cost_s("a", "z")) == (0.01, None)
     assert route_map.misrouted(["a", "q", "z"], "z") == [], "of what is not on the map nothing is said"
 
 
 def test_a_little_more_is_no_detour() -> None:
     edges = [MapEdge("a", "b", 0.01), MapEdge("b", "c", 0.1), MapEdge("b", "d", 0.0), MapEdge("d", "c", 0.1)]
     assert RouteMap(edges).misrouted(["a", "b", "d", "c"], "c") == []
+
+
+def test_what_is_best_seen_from_beyond_says_how_much_a_relay_passes_on() -> None:
+    table = HopTable(max_hops=3, expected_hops=3)
+    for number in range(4):
+        # The hop in the middle is probed in two of four rounds only, and answers one of them.
+        ttls = (1, 2, 3) if number < 2 else (1, 3)
+        for ttl in ttls:
+            table.sent(number, ttl, 0.0)
+            if ttl != 2 or number == 0:
+                reason = "reached" if ttl == 3 else "ttl"
+                table.answered(number, ttl, Answer(source=" bcd"[ttl], reason=reason, hops=ttl, rtt_s=0.01))
+        table.close(number)
+    edges = [MapEdge("a", "b", 0.01), MapEdge("b", "c", 0.01), MapEdge("c", "d", 0.01)]
+    trace = Trace(source="a", destination="d", report=table.report())
+    relays = {relay.peer: relay for relay in judge_relays([trace], RouteMap(edges), {})}
+    assert (relays["b"].offered, relays["b"].passed) == (4, 4)
+    assert (relays["c"].offered, relays["c"].passed) == (4, 4)
