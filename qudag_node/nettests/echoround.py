@@ -19,7 +19,7 @@ from qudag_node.peerid import PeerId
 
 __all__ = ["EchoRound"]
 
-_END_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 10.0
 _OPEN_TIMEOUT_S = 10.0
 #: A session that is stopped early does not wait longer for its last replies.
 _STOPPED_WAIT_S = 1.5

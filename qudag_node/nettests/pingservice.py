@@ -23,8 +23,8 @@ __all__ = ["PingService"]
 
 _log = logging.getLogger(__name__)
 
-_READY_TIMEOUT_S = 8.0
-_RESULT_TIMEOUT_S = 4.0
+_READY_TIMEOUT_S = 18.0
+_RESULT_TIMEOUT_S = 12.0
 #: A sender that catches up after a stall sends faster than agreed for a moment.
 _MARGIN = 1.5
 _LEAST_PER_S = 50.0

@@ -37,10 +37,11 @@ _log = logging.getLogger(__name__)
 #: An authenticated packet with the extensions that every one of ours has.
 SMALLEST_BYTES = AUTHENTICATED_BYTES + 40
 _UDP_AND_IP_BYTES = 28
-_OPEN_TIMEOUT_S = 10.0
+_OPEN_TIMEOUT_S = 20.0
 _KEYS_TIMEOUT_S = 5.0
 _KEYS_POLL_S = 0.02
-_END_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 15.0
+_ABORT_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 20.0
 #: What a sender takes for itself beyond its packets and their time-out.
 _RESULT_TIMEOUT_S = 60.0
@@ -126,9 +127,10 @@ async def open_stamp(context: Context, peer: PeerId, plan: StampPlan) -> StampSe
         "packets_per_s": rate_per_s,
         "rate_bits_per_s": rate_per_s * (plan.packet_bytes + _UDP_AND_IP_BYTES) * 8,
     }
-    told = Params(await context.control.ask(peer, "session.open", asked, timeout_s=_OPEN_TIMEOUT_S))
+    told: Params | None = None
     worker: Worker | None = None
     try:
+        told = Params(await context.control.ask(peer, "session.open", asked, timeout_s=_OPEN_TIMEOUT_S))
         port = told.whole("port", least=1, most=65_535)
         mark = same_clock_mark(key)
         params = {
@@ -149,10 +151,12 @@ async def open_stamp(context: Context, peer: PeerId, plan: StampPlan) -> StampSe
         }
         worker = await context.workers.start("stamp.send", params)
         await worker.wait_for("ready", _READY_TIMEOUT_S)
-    except BaseException:
+    except BaseException as exc:
         if worker is not None:
             await worker.close()
-        await _abort(context, peer, identity)
+        # An answer that does not come may still be on its way: what was declined is not open.
+        if told is not None or not isinstance(exc, DeclinedError):
+            await _abort(context, peer, identity)
         raise
     return StampSession(context, peer, plan, identity, worker, port)
 
@@ -333,6 +337,6 @@ def _notes_of(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 async def _abort(context: Context, peer: PeerId, identity: bytes) -> None:
     try:
-        await context.control.ask(peer, "session.abort", {"session": identity}, timeout_s=_END_TIMEOUT_S)
+        await context.control.ask(peer, "session.abort", {"session": identity}, timeout_s=_ABORT_TIMEOUT_S)
     except PeerError as exc:
         _log.debug("a session is left to its deadline: %s", exc)

@@ -66,7 +66,7 @@ _NAP_NS = 20_000_000
 _LONG_NAP_NS = 100_000_000
 _WAIT_S = 0.002
 _LEAST_REAL_TIME_NS = 1_000_000
-_ACCOUNT_TIMEOUT_S = 15.0
+_ACCOUNT_TIMEOUT_S = 40.0
 #: A session that is stopped early does not wait longer for its last replies.
 _STOPPED_WAIT_S = 1.5
 _TRANSMIT_STAMPS_S = 0.05
