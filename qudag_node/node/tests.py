@@ -15,6 +15,7 @@ from qudag_node.errors import ConfigError
 from qudag_node.history.store import ResultStore, StoreLimits
 from qudag_node.metrics import MetricsCollector
 from qudag_node.nettests.bulkservice import BulkService
+from qudag_node.nettests.conductor import TesterParts
 from qudag_node.nettests.connectivity import AddressService
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.control import Control
@@ -24,7 +25,7 @@ from qudag_node.nettests.publicstamp import PublicReflector
 from qudag_node.nettests.responder import Responder
 from qudag_node.nettests.routing import RoutesService
 from qudag_node.nettests.summaries import SUMMARY_FIELDS
-from qudag_node.nettests.tester import ConnectivityTester, TesterParts
+from qudag_node.nettests.tester import ConnectivityTester
 from qudag_node.nettests.underlay import UnderlayService
 from qudag_node.nettests.workers import Workers
 from qudag_node.overlay.endpoints import Endpoint, parse_endpoint

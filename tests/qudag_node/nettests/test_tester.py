@@ -24,14 +24,16 @@ from qudag_node.errors import (
     PeerUnreachableError,
 )
 from qudag_node.history.store import ResultStore, StoreLimits
+from qudag_node.nettests import conductor as conductor_module
 from qudag_node.nettests import tester as tester_module
+from qudag_node.nettests.conductor import TesterParts
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.context import Context, Run
 from qudag_node.nettests.job import JobState
 from qudag_node.nettests.requests import Options, TestType
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.summaries import SUMMARY_FIELDS
-from qudag_node.nettests.tester import ConnectivityTester, TesterParts
+from qudag_node.nettests.tester import ConnectivityTester
 from qudag_node.nettests.workers import Workers
 from tests.qudag_node.nettests.nodes import Tested, chain
 from tests.qudag_node.overlay.links import until
@@ -308,7 +310,7 @@ async def test_a_run_that_will_not_stop_is_stopped(
             ended.set()
         return GOOD
 
-    monkeypatch.setattr(tester_module, "_GRACE_S", 0.01)
+    monkeypatch.setattr(conductor_module, "_GRACE_S", 0.01)
     async with a_bench(tmp_path) as bench:
         bench.runs.by_type[TestType.PING] = deaf
         test_id = bench.start()
@@ -323,11 +325,12 @@ async def test_a_run_that_will_not_stop_is_stopped(
 
 
 async def test_a_run_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tester_module, "limit_s", lambda _: 0.01)
+    monkeypatch.setattr(conductor_module, "limit_s", lambda _: 0.01)
     async with a_bench(tmp_path) as bench:
         document = await bench.ended(bench.start())
         assert document["sent"] == 1  # it was told to end early, and did
         assert document["interrupted"] is False
+        assert document["errors"] == ["it was ended after 0.01 s, which is too long"]
 
 
 async def test_a_run_that_heeds_not_even_its_cancellation_is_left_to_itself(
@@ -343,7 +346,7 @@ async def test_a_run_that_heeds_not_even_its_cancellation_is_left_to_itself(
                 continue
         return GOOD
 
-    monkeypatch.setattr(tester_module, "_GRACE_S", 0.01)
+    monkeypatch.setattr(conductor_module, "_GRACE_S", 0.01)
     async with a_bench(tmp_path) as bench:
         bench.runs.by_type[TestType.PING] = stubborn
         test_id = bench.start()
@@ -501,7 +504,7 @@ async def test_a_node_that_stops_waits_for_no_run(tmp_path: Path, monkeypatch: p
         return GOOD
 
     monkeypatch.setattr(tester_module, "_STOP_S", 0.01)
-    monkeypatch.setattr(tester_module, "_GRACE_S", 1000.0)
+    monkeypatch.setattr(conductor_module, "_GRACE_S", 1000.0)
     async with a_bench(tmp_path) as bench:
         bench.runs.by_type[TestType.PING] = deaf
         test_id = bench.start()
