@@ -208,6 +208,15 @@ class TestAround:
         after = json.loads(line.ask(*TEST, "list", "--limit", "1000", "--format", "json").stdout)["tests"]
         assert [row["test_id"] for row in after] == [row["test_id"] for row in before]
 
+    def test_all_is_who_can_be_tested(self, line: Line) -> None:
+        for test_type, names in (
+            ("ping", {"peer2", "peer3", "unwilling"}),
+            ("bandwidth", {"peer2", "unwilling"}),
+        ):
+            output = line.ask(*TEST, test_type, "--all", "--dry-run", "--format", "json")
+            assert output.code == 0, output.stderr
+            assert {plan["target"]["name"] for plan in json.loads(output.stdout)["plans"]} == names
+
     def test_a_result_is_kept_shown_judged_and_compared(self, line: Line) -> None:
         document = line.test("ping", "peer2", "--count", "5")
         test_id = document["test_id"]

@@ -58,7 +58,7 @@ def run(options: Options) -> int:
             interrupts=interrupts,
             live=live,
             on_event=printer.event,
-            silence_s=max(options.timeout_s, 5.0),
+            silence_s=options.timeout_s,
         )
         try:
             outcomes = follower.run(targets, sent)

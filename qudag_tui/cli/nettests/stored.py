@@ -91,7 +91,7 @@ def _follow(
             interrupts=interrupts,
             live=live,
             on_event=printer.event,
-            silence_s=max(options.timeout_s, 5.0),
+            silence_s=options.timeout_s,
         )
         try:
             outcome = follower.watch(test_id, Target(None))

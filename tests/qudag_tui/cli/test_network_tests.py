@@ -10,6 +10,7 @@ import pty
 import select
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,38 @@ def test_a_node_that_hangs_up_is_exit_3(qudag: Runner, tests: Tests, node: Small
     output = qudag(*TEST, "ping", "peer2")
     assert output.code == 3
     assert "closed the connection" in output.stderr
+
+
+def test_a_role_that_does_not_suffice_is_exit_4(qudag: Runner, tests: Tests) -> None:
+    tests.refusals["peer2"] = RpcError(ErrorCode.FORBIDDEN, "test.start needs the role operator")
+    output = qudag(*TEST, "ping", "peer2")
+    assert (output.code, output.stdout) == (4, "")
+    assert output.stderr == "qudag: test.start needs the role operator\n"
+
+
+def test_a_result_that_was_not_told_is_asked_for(qudag: Runner, tests: Tests, node: SmallNode) -> None:
+    node.methods["test.subscribe"] = lambda _params, _push: {"stream": 1}
+    tests.keep("test00000001", results.ping())
+    output = qudag("--timeout", "0.5", *TEST, "ping", "peer2")
+    assert output.code == 0
+    assert output.stdout.startswith("ok  961 of 1000 answered")
+
+
+def test_a_node_that_no_longer_answers_is_exit_3(qudag: Runner, tests: Tests, node: SmallNode) -> None:
+    def fall_silent(_params: object, _push: object) -> dict[str, int]:
+        waiting = threading.Event()
+        silent.append(waiting)
+        waiting.wait(TIMEOUT_S)
+        return {}
+
+    silent: list[threading.Event] = []
+    node.methods["test.subscribe"] = lambda _params, _push: {"stream": 1}
+    node.methods["test.show"] = fall_silent
+    output = qudag("--timeout", "0.5", *TEST, "ping", "peer2")
+    for waiting in silent:
+        waiting.set()
+    assert output.code == 3
+    assert "did not answer within 0.5 s" in output.stderr
 
 
 def test_several_peers_are_a_line_each_and_the_worst_code(
