@@ -94,6 +94,8 @@ async def _over_echoes(context: Context, options: PingOptions, way: Way) -> Meas
     counts = await echoes.run()
     if interval_s > options.interval_s:
         echoes.errors.append(f"an echo every {delay(interval_s)}: a node sends no more through its own loop")
+    if echoes.probes.impossible:
+        echoes.errors.append(f"{echoes.probes.impossible} answers had times of the peer's that cannot be")
     statistics = ping_statistics(
         echoes.probes, counts=counts, dropped=0, timeout_ns=round(options.timeout_s * 1e9)
     )

@@ -44,6 +44,7 @@ _SAME_CLOCK_S = 1e-6
 #: Two clocks that nobody disciplines drift apart by some 50 ppm, seldom by more than twice that.
 _DRIFT = 100e-6
 _WINDOW_NS = 2_000_000_000
+_SLACK_NS = 1_000_000
 #: With so large a part of all times from the kernel the rest, corrected by their median, changes nothing.
 _KERNEL_RATIO = 0.9
 
@@ -65,6 +66,7 @@ class Probes:
         user_arrivals: How many T4 are the program's.
         duplicates: Replies to what had been replied to.
         reordered: Replies that came after that to a later packet.
+        impossible: Replies whose T2 and T3 cannot be; they count as sent on at once.
     """
 
     due_mono_ns: array[int] = field(default_factory=_longs)
@@ -79,6 +81,7 @@ class Probes:
     user_arrivals: int = 0
     duplicates: int = 0
     reordered: int = 0
+    impossible: int = 0
     highest: int = -1
     highest_reply: int = -1
 
@@ -115,12 +118,28 @@ class Probes:
         else:
             self.highest = sequence
         self.highest_reply = max(self.highest_reply, reply_sequence)
-        self.received_unix_ns[sequence], self.replied_unix_ns[sequence], self.arrived_unix_ns[sequence] = (
-            times
-        )
+        received, replied, arrived = times
+        if not self._could_be(sequence, replied - received, arrived):
+            self.impossible += 1
+            replied = received
+        self.received_unix_ns[sequence] = received
+        self.replied_unix_ns[sequence] = replied
+        self.arrived_unix_ns[sequence] = arrived
         self.replied += 1
         self.user_arrivals += not is_kernels
         return True
+
+    def follow_up(self, sequence: int, departed_unix_ns: int) -> None:
+        """Note when the reply to a packet truly left, unless it cannot have."""
+        processing_ns = departed_unix_ns - self.received_unix_ns[sequence]
+        is_later = departed_unix_ns >= self.replied_unix_ns[sequence]
+        if is_later and self._could_be(sequence, processing_ns, self.arrived_unix_ns[sequence]):
+            self.reply_departed_unix_ns[sequence] = departed_unix_ns
+
+    def _could_be(self, sequence: int, processing_ns: int, arrived_unix_ns: int) -> bool:
+        """Whether a peer can have taken so long; what it says is a stranger's, and clocks run differently."""
+        elapsed_ns = arrived_unix_ns - self.written_unix_ns[sequence]
+        return 0 <= processing_ns <= elapsed_ns + elapsed_ns // 1000 + _SLACK_NS
 
     def _columns(self) -> tuple[array[int], ...]:
         return (

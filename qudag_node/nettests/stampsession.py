@@ -307,6 +307,7 @@ def _errors_of(counts: Mapping[str, int], account: Mapping[str, Any]) -> list[st
         "unsent": "{} packets could not be sent",
         "malformed": "{} answers were none",
         "unauthentic": "{} answers were not authentic",
+        "impossible": "{} answers had times of the peer's that cannot be, and count as sent on at once",
     }
     found = [line.format(counts[name]) for name, line in lines.items() if counts[name]]
     if account.get("unauthentic"):

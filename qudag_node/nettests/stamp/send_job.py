@@ -166,8 +166,8 @@ class _Session:
     def follow_up(self, reply_sequence: int, departed_unix_ns: int) -> None:
         """Note when a reply truly left; one that is out of all proportion is left out."""
         sequence = self.awaited.pop(reply_sequence, None)
-        if sequence is not None and departed_unix_ns >= self.probes.replied_unix_ns[sequence]:
-            self.probes.reply_departed_unix_ns[sequence] = departed_unix_ns
+        if sequence is not None:
+            self.probes.follow_up(sequence, departed_unix_ns)
 
 
 def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -251,7 +251,7 @@ class _Sender:
         drift_ns = (time.monotonic_ns() - began_mono_ns) // 1000
         return {
             "statistics": self._statistics(counts),
-            "counts": self._session.counts,
+            "counts": {**self._session.counts, "impossible": self._probes.impossible},
             "steal_ratio": steal_ratio(before, read_processor_times()),
             "moved_s": schedule.moved_ns / 1e9,
             "clock_step_s": step_ns / 1e9 if abs(step_ns) > _STEP_NS + drift_ns else 0.0,

@@ -214,6 +214,32 @@ def test_a_reflector_that_takes_its_time_is_told_from_a_slow_network() -> None:
     assert (found["received"], found["late"]) == (9, 1)
 
 
+@pytest.mark.parametrize("lie_ns", [-1, -(10**15), 26 * MS + 2 * MS, 10**15])
+def test_times_that_cannot_be_make_no_round_trip_shorter(lie_ns: int) -> None:
+    path = Path(reply_bias_ns=0)
+    path.send(answered=False)
+    probes = path.probes
+    left = probes.departed_unix_ns[0]
+    received, arrived = left + 10 * MS, left + 25 * MS
+    assert probes.reply(0, 0, (received, received + lie_ns, arrived), is_kernels=True)
+    probes.follow_up(0, received + lie_ns)
+    times = times_of(probes)
+    assert (times.round_trip_ns, times.processing_ns, probes.impossible) == ([25 * MS], [0], 1)
+    assert times.forward_ns[0] + times.backward_ns[0] == 25 * MS
+
+
+def test_a_follow_up_corrects_what_it_can_and_nothing_else() -> None:
+    path = Path()
+    path.send(kernel=False)
+    probes = path.probes
+    replied = probes.replied_unix_ns[0]
+    for departed in (replied - 1, replied + 10**12):
+        probes.follow_up(0, departed)
+        assert probes.reply_departed_unix_ns[0] == 0
+    probes.follow_up(0, replied + 15_000)
+    assert probes.reply_departed_unix_ns[0] == replied + 15_000
+
+
 def test_duplicates_and_reordering_are_counted_exactly() -> None:
     path = Path()
     for number in range(8):
