@@ -105,11 +105,11 @@ class _Found:
     is_reached: bool = False
     slowest_s: float | None = None
 
-    def wait_s(self, timeout_s: float) -> float:
+    def wait_s(self, timeout_s: float, least_s: float) -> float:
         """Return how long to wait for an answer."""
         if self.slowest_s is None:
             return timeout_s
-        return min(timeout_s, max(_LEAST_WAIT_S, self.slowest_s * _PATIENCE))
+        return min(timeout_s, max(least_s, self.slowest_s * _PATIENCE))
 
 
 def is_available() -> bool:
@@ -122,8 +122,8 @@ def run(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
     Args:
         params: ``address`` (an IP address), and optionally ``port``, ``max_hops``, ``rounds``,
-            ``interval_s`` between rounds, ``timeout_s`` for one answer, ``dscp``, ``local`` (the address to
-            send from).
+            ``interval_s`` between rounds, ``timeout_s`` for one answer, ``least_wait_s`` for one once answers
+            have come, ``dscp``, ``local`` (the address to send from).
         channel: Says when to finish early.
 
     Returns:
@@ -161,11 +161,12 @@ def _trace(probe: _Probe, params: dict[str, Any], channel: Channel) -> _Found:
 def _go_round(probe: _Probe, found: _Found, number: int, params: dict[str, Any], channel: Channel) -> None:
     """Ask one hop after the other, up to the end of the way or until nothing answers any more."""
     timeout_s, silent = float(params.get("timeout_s", 1.0)), 0
+    least_wait_s = float(params.get("least_wait_s", _LEAST_WAIT_S))
     for ttl in range(1, int(params.get("max_hops", 30)) + 1):
         is_beyond = found.length is not None and ttl > found.length
         if channel.is_stopping() or silent >= (1 if is_beyond else _MAX_SILENT):
             return
-        answer = _ask(probe, found, number, ttl, found.wait_s(timeout_s))
+        answer = _ask(probe, found, number, ttl, found.wait_s(timeout_s, least_wait_s))
         silent = silent + 1 if answer is None else 0
         if answer is not None and answer.reason != "ttl":
             found.length = ttl
