@@ -30,7 +30,8 @@ def loaded_by(statement: str) -> set[str]:
         ("import qudag_node.wire", {"asyncio", "socket", "numpy", "qudag_node.rpc"}),
         (
             "import qudag_node.nettests.worker.__main__; "
-            "from qudag_node.nettests.stamp import reflect_job, send_job",
+            "from qudag_node.nettests.stamp import reflect_job, send_job; "
+            "from qudag_node.nettests.bulk import tcp, udp",
             {"asyncio", "numpy", "cryptography", "ssl", "qudag_node.overlay", "qudag_node.wire"},
         ),
         ("import qudag_tui.cli.__main__", {"textual", "rich", "asyncio", "numpy", "qudag_node.node"}),

@@ -82,6 +82,10 @@ async def test_the_rate_of_a_path_is_found_whatever_its_queue(rate: float, queue
     assert capacity.held is not None
     assert capacity.held.has_met
     assert capacity.held.received_bits_per_s == pytest.approx(rate, rel=0.03)
+    # What a queue takes for a while is not carried.
+    assert capacity.held.rate_bits_per_s <= rate * 1.03
+    doubled = [step.rate_bits_per_s for step in capacity.steps if step.duration_s < 0.5]
+    assert [doubled.count(each) for each in sorted(set(doubled))] == [1] * (len(set(doubled)) - 1) + [2]
 
 
 async def test_the_cap_may_be_the_limit() -> None:

@@ -58,6 +58,13 @@ def test_a_rate_that_comes_and_goes_is_not_steady() -> None:
     assert not steadiness(*counted(*([0] * 10 + [2000] * 10) * 5)).is_steady
 
 
+def test_what_evens_out_within_half_a_second_is_steady() -> None:
+    found = steadiness(*counted(*[500, 1500] * 30), omit_s=0.0)
+    assert found.is_steady
+    assert found.spread_ratio is not None
+    assert 0.05 < found.spread_ratio < 0.15
+
+
 def test_what_is_to_be_left_out_is_left_out() -> None:
     t_us, sums = counted(*[1000] * 50)
     assert t_us[steadiness(t_us, sums, omit_s=2.0).first] == 2_000_000

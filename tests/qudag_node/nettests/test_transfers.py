@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,7 +57,8 @@ def figures(
 ) -> Figures:
     halves = (own, other) if way == "forward" else (other, own)
     transfer = Transfer(way=way, sender=halves[0], receiver=halves[1], cap_bits_per_s=1e9)
-    return figures_of(transfer, protocol=protocol, **{"duration_s": 4.0, "omit_s": None, **changed})
+    given: dict[str, Any] = {"duration_s": 4.0, "omit_s": None, **changed}
+    return figures_of(transfer, protocol=protocol, **given)
 
 
 def test_what_arrived_while_it_was_steady_is_the_goodput() -> None:
@@ -80,6 +82,43 @@ def test_in_reverse_the_peer_is_the_sender() -> None:
     assert {each["direction"] for each in document["intervals"]} == {"reverse"}
 
 
+def pressed(half: Half, *, ratio: float, begin: int = 0, end: int = 99, **columns: float) -> Half:
+    """A half whose thread wants a core so much between two ticks."""
+    samples = half.samples
+    names = {"pressed_us": ratio, **columns}
+    made = {name: samples.column(name) for name in samples.at(0)}
+    for name, share in names.items():
+        made[name] = [int(max(0, min(tick, end) - begin) * TICK_US * share) for tick in range(len(samples))]
+    return replace(half, samples=Samples(made))
+
+
+def test_only_what_happened_while_it_was_steady_is_evidence() -> None:
+    at_first = pressed(sender(), ratio=1.0, end=4, rwnd_limited_us=1.0)
+    assert figures(at_first, receiver(), omit_s=1.0).bottleneck.limit is Limit.PATH
+    afterwards = pressed(sender(), ratio=0.1, begin=10, rwnd_limited_us=0.9)
+    assert figures(afterwards, receiver(), omit_s=1.0).bottleneck.limit is Limit.RECEIVER_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("way", "who", "limit"),
+    [
+        ("forward", "sender", Limit.LOCAL_CPU),
+        ("forward", "receiver", Limit.REMOTE_CPU),
+        ("reverse", "sender", Limit.REMOTE_CPU),
+        ("reverse", "receiver", Limit.LOCAL_CPU),
+    ],
+)
+def test_whose_processor_is_the_limit(way: str, who: str, limit: Limit) -> None:
+    sending, receiving = sender(), receiver()
+    if who == "sender":
+        sending = pressed(sending, ratio=1.0)
+    else:
+        sending = pressed(sending, ratio=0.1, rwnd_limited_us=0.9)
+        receiving = pressed(receiving, ratio=1.0)
+    own, other = (sending, receiving) if way == "forward" else (receiving, sending)
+    assert figures(own, other, way=way).bottleneck.limit is limit
+
+
 def test_intervals_cover_the_test_once_and_say_what_was_left_out() -> None:
     found = figures(sender(), receiver())
     intervals = found.document["intervals"]
@@ -97,6 +136,7 @@ def test_intervals_cover_the_test_once_and_say_what_was_left_out() -> None:
     assert sum(each["retransmits"] for each in intervals) == 40
     assert all(each["rtt_s"] == pytest.approx(0.02) for each in intervals)
     assert all(each["cwnd_bytes"] == 20_000 for each in intervals)
+    assert all(each["delivery_bits_per_s"] == RATE * 8 for each in intervals)
 
 
 def test_what_comes_after_the_end_does_not_count() -> None:

@@ -100,6 +100,14 @@ def test_what_the_receiver_had_no_room_for_is_at_most_what_is_missing() -> None:
     assert arrivals.receiver_dropped == 11
 
 
+def test_the_span_is_from_the_first_arrival_to_the_last() -> None:
+    arrivals = Arrivals()
+    arrivals.take((0, 1), 0, 5_000, 2800)
+    arrivals.take((2,), 0, 9_000, 1400)
+    arrivals.take((2,), 0, 11_000, 1400)
+    assert (arrivals.span_ns, arrivals.head_bytes, arrivals.received_bytes) == (6_000, 2800, 5600)
+
+
 def test_jitter_is_the_smoothed_difference_of_transit_times() -> None:
     arrivals = Arrivals()
     for number, transit in enumerate((1000, 1160, 1160)):

@@ -28,6 +28,13 @@ def test_what_is_packed_is_unpacked() -> None:
     assert [again.index_at(at) for at in (0, 1, 100_000, 100_001)] == [0, 1, 1, 1]
 
 
+def test_what_fits_is_not_thinned_out() -> None:
+    samples = Samples({"t_us": list(range(0, 15_000_000, 100_000)), "bytes": [5] * 150})
+    again = Samples.unpack(samples.pack())
+    assert again.column("t_us") == samples.column("t_us")
+    assert len(Samples.unpack(samples.pack(300))) < 150
+
+
 @given(st.lists(st.integers(0, (1 << 62) - 1), min_size=2, max_size=900))
 def test_any_samples_fit_into_a_message_and_keep_both_ends(values: list[int]) -> None:
     samples = Samples({"t_us": sorted(values), **{f"c{n}": values for n in range(14)}})
