@@ -235,5 +235,5 @@ def failed(line: str, *, has_failed: bool = True) -> Outcome:
 def _noting(measured: Measured, loaded_by: set[str]) -> Measured:
     if not loaded_by:
         return measured
-    note = f"a {' and a '.join(sorted(loaded_by))} test of this node loaded the network meanwhile"
+    note = f"{' and '.join(sorted(loaded_by))} loaded the network meanwhile"
     return replace(measured, notes=(*measured.notes, note), noisy=True)

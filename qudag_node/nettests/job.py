@@ -121,7 +121,7 @@ class Job:
         stopping: Set when it is to end early.
         document: Its result, once there is one.
         is_interrupted: Somebody has cancelled it, or the node stops.
-        loaded_by: The heavy tests that ran beside it, by their type.
+        loaded_by: The heavy tests that ran beside it: "a bandwidth test of this node".
     """
 
     test_id: str

@@ -237,7 +237,11 @@ class ConnectivityTester:
             conductor = self._tasks.create_task(self._conduct(job), name=f"test[{job.test_id}]")
             self._conductors.add(conductor)
             conductor.add_done_callback(self._conductors.discard)
-        heavy = {job.test_type.value for job in self._running.values() if job.weight is Weight.HEAVY}
+        heavy = {
+            f"a {job.test_type} test of this node"
+            for job in self._running.values()
+            if job.weight is Weight.HEAVY
+        }
         for job in self._running.values():
             if job.weight is not Weight.HEAVY:
                 job.loaded_by |= heavy
@@ -276,7 +280,9 @@ class ConnectivityTester:
             job.started_unix_s = clock.time()
             job.go_to(JobState.RUNNING)
             self.on_change(job.test_id)
+            self._note_load_of_others(job)
             outcome = await self._conductor.outcome(job)
+            self._note_load_of_others(job)
             duration_s = clock.monotonic() - began_mono_s
             document = self._conductor.document(job, outcome, duration_s, host)
             state = JobState.FAILED if outcome.has_failed else JobState.DONE
@@ -294,6 +300,11 @@ class ConnectivityTester:
                 self._parts.consent.end_own()
             self._running.pop(job.test_id, None)
             self._give_turns()
+
+    def _note_load_of_others(self, job: Job) -> None:
+        """What others test here was granted, and is not ours to queue; that it may show in figures is told."""
+        if self._parts.consent.heavy:
+            job.loaded_by.add("a test of another node")
 
     async def _kept(self, document: dict[str, object], state: JobState) -> dict[str, object]:
         stored = {**document, "stored": True}

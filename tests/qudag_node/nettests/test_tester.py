@@ -402,6 +402,22 @@ async def test_while_this_node_loads_the_network_others_may_not(tmp_path: Path) 
         ask()
 
 
+async def test_that_another_node_loaded_the_network_meanwhile_is_told(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        now_mono_s = time.monotonic()
+        grant = bench.consent.ask(
+            bench.nodes[1].id, "tcp", duration_s=60, now_mono_s=now_mono_s, rate_bits_per_s=1e6
+        )
+        test_id = bench.start()
+        await bench.has_begun(test_id)
+        bench.consent.end(grant, now_mono_s)
+        bench.runs.go_on.set()
+        environment = (await bench.ended(test_id))["environment"]
+
+        assert environment["notes"][0] == "a test of another node loaded the network meanwhile"
+        assert environment["noisy"] is True
+
+
 async def test_only_so_many_run_and_wait(tmp_path: Path) -> None:
     async with a_bench(tmp_path, max_running=2, max_queued=3) as bench:
         started = [bench.start() for _ in range(5)]
