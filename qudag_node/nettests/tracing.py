@@ -102,7 +102,8 @@ class PathTracer:
         self._timeout_s = timeout_s
         self._desk = desk_of(port)
         self._open: deque[tuple[int, float, list[bytes]]] = deque()
-        hops = port.facts(peer).hops
+        # The way by the map, which a slow link to a neighbour may not be on.
+        hops = len(port.path(peer)[1:]) or port.facts(peer).hops
         self.table = HopTable(max_hops=max_hops, expected_hops=hops or None)
         self.unsent = 0
         self.why_unsent = ""
