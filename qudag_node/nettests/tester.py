@@ -302,7 +302,7 @@ class ConnectivityTester:
             self._give_turns()
 
     def _note_load_of_others(self, job: Job) -> None:
-        """What others test here was granted, and is not ours to queue; that it may show in figures is told."""
+        """What others test here was granted, and is not ours to queue; that it may show is told."""
         if self._parts.consent.heavy:
             job.loaded_by.add("a test of another node")
 
