@@ -204,6 +204,8 @@ def _moved(way: str, figures: Figures) -> str:
         text += ", not steady"
     if figures.bottleneck.limit is Limit.CAP:
         return f"{text}: {figures.bottleneck.text}, {rate_text(figures.document['rate_cap_bits_per_s'])}"
+    if figures.bottleneck.limit is Limit.PATH and figures.link_bits_per_s is not None:
+        return f"{text}: {figures.bottleneck.text}, {rate_text(figures.link_bits_per_s)} with headers"
     return f"{text}: {figures.bottleneck.text}"
 
 

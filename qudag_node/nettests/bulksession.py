@@ -80,12 +80,17 @@ class BulkPlan:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """What one end's job has counted. The other end's is a stranger's word, and has been read as such."""
+    """What one end's job has counted. The other end's is a stranger's word, and has been read as such.
+
+    Attributes:
+        header_ratio: How much larger a full packet is than the payload it carries; None where nobody knows.
+    """
 
     samples: Samples
     why_early: str = ""
     streams: int = 1
     congestion_control: str | None = None
+    header_ratio: float | None = None
     packets: int = 0
     unsent: int = 0
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -380,10 +385,16 @@ def _half_of(result: Mapping[str, Any]) -> Half:
         why_early=read.text("why_early", "", longest=300),
         streams=read.whole("streams", 1, least=1, most=64),
         congestion_control=read.text("congestion_control", "", longest=32) or None,
+        header_ratio=_header_ratio(read.whole("mss_bytes", 0), read.whole("path_mtu", 0)),
         packets=read.whole("packets", 0),
         unsent=read.whole("unsent", 0),
         counts=_whole_numbers(single) if isinstance(single, dict) else {},
     )
+
+
+def _header_ratio(mss_bytes: int, path_mtu: int) -> float | None:
+    """Return the ratio of a full packet to its payload, where the two numbers can be true."""
+    return path_mtu / mss_bytes if 0 < mss_bytes < path_mtu < 2 * mss_bytes else None
 
 
 def _whole_numbers(told: Mapping[Any, Any]) -> dict[str, int]:

@@ -31,6 +31,7 @@ class Figures:
     Attributes:
         document: As they stand in the result.
         goodput_bits_per_s: While it was steady; None where nothing arrived.
+        link_bits_per_s: The same with the headers of IP and TCP; None where they are not known.
         begin_s: Which part of the test counts, from ``begin_s`` to ``end_s`` after its start.
         sent_bytes: All that TCP sent, ``resent_bytes`` of it again.
         errors: What went wrong, in lines.
@@ -38,6 +39,7 @@ class Figures:
 
     document: dict[str, Any]
     goodput_bits_per_s: float | None
+    link_bits_per_s: float | None
     begin_s: float
     end_s: float
     sent_bytes: int
@@ -94,6 +96,7 @@ def figures_of(
     return Figures(
         document=document,
         goodput_bits_per_s=kept.rate,
+        link_bits_per_s=_with_headers(sender, kept),
         begin_s=kept.begin_s,
         end_s=kept.end_s,
         sent_bytes=at_sender.last("sent_bytes"),
@@ -143,6 +146,13 @@ def _counting(sender: Half | None, receiver: Half | None, protocol: str) -> Half
         return receiver
     # A TCP sender counts what was acknowledged; a UDP sender knows nothing of what arrived.
     return sender if protocol == "tcp" else None
+
+
+def _with_headers(sender: Half | None, kept: _Kept) -> float | None:
+    """What the goodput takes of a link: nearly all packets of a bulk transfer are full."""
+    if sender is None or sender.header_ratio is None or kept.rate is None:
+        return None
+    return kept.rate * sender.header_ratio
 
 
 def _span(half: Half, kept: _Kept) -> tuple[int, int]:

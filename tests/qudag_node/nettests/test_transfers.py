@@ -228,3 +228,10 @@ def test_columns_that_a_peer_left_out_are_none() -> None:
     found = figures(receiver(), strange, way="reverse")
     assert found.document["retransmits"] == 2
     assert found.goodput_bits_per_s is not None
+
+
+def test_what_the_goodput_takes_of_the_link_counts_the_headers() -> None:
+    found = figures(sender(header_ratio=1500 / 1448), receiver())
+    assert found.goodput_bits_per_s is not None
+    assert found.link_bits_per_s == pytest.approx(found.goodput_bits_per_s * 1500 / 1448)
+    assert figures(sender(), receiver()).link_bits_per_s is None
