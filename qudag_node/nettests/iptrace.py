@@ -245,13 +245,14 @@ class _Probe:
     def wait(self, number: int, ttl: int, timeout_s: float) -> Answered | None:
         """Return the answer to a packet; what answers another one came too late, and is dropped."""
         deadline_s = time.monotonic() + timeout_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            if not self._poll.poll(left_s * 1000):
-                continue
-            for answer in self._drain():
+        while True:
+            left_s = deadline_s - time.monotonic()
+            # What came while this process was not running has come in time.
+            for answer in self._drain() if self._poll.poll(max(0.0, left_s) * 1000) else ():
                 if answer.ttl is None or (answer.number, answer.ttl) == (number & 0xFFFF, ttl):
                     return answer
-        return None
+            if left_s <= 0:
+                return None
 
     def path_mtu_bytes(self, *, is_reached: bool) -> int | None:
         """Return how large a packet may be on the way; None when the destination does not tell.
