@@ -95,7 +95,9 @@ def add_ping(parser: ArgumentParser) -> None:
     )
     add("--size", dest="size_bytes", type=_size, metavar="BYTES", help="of a packet (the least there is)")
     add(
-        "--via", choices=("udp", "link"), help="udp: STAMP with the kernel's clock; link: the TLS link itself"
+        "--via",
+        choices=("auto", "udp", "link", "overlay"),
+        help="udp: STAMP with the kernel's clock; link: the TLS link itself; overlay: relayed messages",
     )
     add(
         "--timeout", dest="lost_after_s", type=_time, metavar="TIME", help="when a packet counts as lost (1s)"
