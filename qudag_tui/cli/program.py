@@ -21,8 +21,9 @@ from qudag_tui.errors import EXIT_OK, UsageError, did_you_mean
 __all__ = ["EXIT_CODES", "build_parser", "parse", "run"]
 
 EXIT_CODES = """\
-exit codes: 0 ok, 1 a local failure, 2 usage or an unknown or ambiguous name, 3 node unreachable or too
-slow, 4 refused, 5 no common protocol, 130 interrupted, 143 terminated, 141 stdout was closed"""
+exit codes: 0 ok, 1 a failed test or a local failure, 2 usage or an unknown or ambiguous name, 3 node
+unreachable or too slow, 4 refused, 5 no common protocol, 130 interrupted, 143 terminated, 141 stdout was
+closed"""
 
 
 def run(words: Sequence[str]) -> int:

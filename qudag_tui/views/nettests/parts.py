@@ -134,7 +134,7 @@ def _about(document: Document, style: Style) -> list[str]:
     stamps = text(document, "timestamps") or text(document, "environment", "timestamps")
     if method.startswith("stamp") and stamps and stamps != "none":
         method += f" ({stamps} timestamps)"
-    words += [method] if method else []
+    words += [method] if method and method != "none" else []
     words.append(duration_text(number(document, "duration_s")))
     if test_id := text(document, "test_id"):
         words.append(f"id {test_id}" if document.get("stored", True) else f"id {test_id} (not kept)")
@@ -208,7 +208,8 @@ def note_lines(document: Document, style: Style) -> list[str]:
     told = {text(document, "verdict"), text(document, "declined")}
     notes = [("error", "bad", item) for item in _texts(at(document, "errors")) if item not in told]
     environment = at(document, "environment")
-    if isinstance(environment, dict):
+    # Where nothing was measured, nothing disturbed it.
+    if isinstance(environment, dict) and text(document, "method") != "none":
         remarks = _texts(environment.get("notes"))
         if environment.get("noisy") and not remarks:
             remarks = ["this host was noisy while it measured: read the high percentiles with care"]

@@ -42,6 +42,17 @@ def test_the_verdict_comes_first_and_colour_moves_nothing(name: str) -> None:
     assert [line.rstrip() for line in stripped] == bare
 
 
+def test_a_test_that_measured_nothing_has_nothing_to_say_of_the_host() -> None:
+    environment = results.noisy()["environment"]
+    document = results.result(
+        "ping", "none", "there is no way to peer2", {"success": False, "environment": environment}
+    )
+    assert summary_lines(document, Style(80)) == [
+        "FAILED  there is no way to peer2",
+        "ping peer2  12D3KooW…UVQoco  1 hop  10.0 s  id k3j5xq2a7b6c",
+    ]
+
+
 @pytest.mark.parametrize("name", results.EXAMPLES)
 def test_an_example_is_of_the_schema(name: str) -> None:
     Draft202012Validator(SCHEMA).validate(results.EXAMPLES[name]())
