@@ -49,7 +49,7 @@ class Path:
         if kernel:
             self.probes.departed_unix_ns[sequence] = departed
         if answered:
-            self.probes.reply(sequence, self.numbers, (received, replied, arrived), is_kernels=True)
+            self.probes.reply(sequence, self.numbers, (received, replied, arrived), is_kernels=kernel)
             if kernel:
                 self.probes.reply_departed_unix_ns[sequence] = replied + self.reply_bias_ns
         self.numbers += 1
@@ -187,8 +187,7 @@ def test_where_the_times_come_from_is_said(far: bool, near: bool, label: str) ->
     path = Path()
     for _ in range(10):
         path.send(kernel=near)
-    if not near:
-        path.probes.user_arrivals = 10
+    assert path.probes.user_arrivals == (0 if near else 10)
     found = ping_statistics(path.probes, counts=ReflectorCounts(10, has_stamps=far), dropped=0, timeout_ns=MS)
     assert found["timestamps"] == label
 
