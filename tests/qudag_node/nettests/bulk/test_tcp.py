@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import select
 import socket
 import sys
-import time
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_a_rate_is_kept(streams: int) -> None:
     out = Samples.unpack(sender.result()["samples"])
     receiver.result()
     # However slow the machine: never faster than agreed, but for the first write of each stream.
-    assert 0 < sum(sender.outcome["stream_bytes"]) <= out.last("t_us") * 1.05 + streams * 20_000
+    assert 0 < out.last("bytes") <= out.last("t_us") + streams * 20_000
     assert out.last("held_us") > 0
 
 
@@ -86,11 +86,12 @@ def test_a_stream_is_opened_once() -> None:
     receiver = Running("tcp.receive", params(listen="127.0.0.1", streams=2))
     address = ("127.0.0.1", receiver.told("ready")["port"])
     with socket.create_connection(address) as first, socket.create_connection(address) as again:
-        first.sendall(hello(KEY, 0, 0))
-        time.sleep(0.2)  # whichever is read first, the other is refused
-        again.sendall(hello(KEY, 0, 0))
-        again.settimeout(30)
-        assert not _read(again)
+        for each in (first, again):
+            each.sendall(hello(KEY, 0, 0))
+        # Whichever is read first, the other is hung up on.
+        refused, _, _ = select.select([first, again], [], [], 30)
+        assert len(refused) == 1
+        assert not _read(refused[0])
         receiver.stop()
         with pytest.raises(JobError, match="stopped"):
             receiver.result()
