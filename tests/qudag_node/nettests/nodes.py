@@ -47,7 +47,7 @@ async def chain(names: str, **settings: Any) -> AsyncGenerator[list[Tested]]:
         for one in tested:
             await stack.enter_async_context(one.control)
         await linked(*line_of(nodes))
-        await until(lambda: _all_know_all(tested))
+        await until(lambda: _all_know_all(tested), 60.0)
         yield tested
 
 

@@ -110,8 +110,8 @@ async def test_a_hostile_peer_ends_nothing_and_holds_nothing(
         async with responder:
             sent = await flood(hostile, target, Random(way.value), 1500, way)
             received = target.node.collector.test_traffic
-            # A relay may have had to drop some.
-            await until(lambda: received().received - before + sum(other.drops.values()) == sent)
+            # A relay may have had to drop some, of these and of the answers.
+            await until(lambda: received().received - before + sum(other.drops.values()) >= sent, 60.0)
             assert len(responder) <= 4
             # Somebody else is served all the same.
             assert (await other.control.ask(target.id, "caps", {}, timeout_s=30.0))["is_enabled"]

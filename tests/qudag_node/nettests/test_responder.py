@@ -427,10 +427,10 @@ async def test_the_messages_of_a_session_are_let_in_while_it_is_open() -> None:
         await a.control.ask(c.id, "session.open", asked("stress", packets_per_s=2000.0))
         for number in range(1500):
             a.port.send(c.id, b"\x63" + number.to_bytes(2))
-        await until(lambda: len(got) == 1500)
+        await until(lambda: len(got) == 1500, 60.0)
         await a.control.ask(c.id, "session.end", {"session": bytes(16)})
         # All of these would have to take 11 s to be let in.
         for number in range(1500):
             a.port.send(c.id, b"\x63" + number.to_bytes(2))
-        await until(lambda: len(got) + c.drops.get("routed_test_rate", 0) == 3000)
+        await until(lambda: len(got) + c.drops.get("routed_test_rate", 0) == 3000, 60.0)
         assert c.drops["routed_test_rate"] > 0

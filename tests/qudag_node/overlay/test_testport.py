@@ -340,7 +340,7 @@ async def test_a_flood_through_relays_is_not_even_verified() -> None:
         await until(lambda: knows(a, b, c) and knows(c, a))
         for number in range(1500):
             a.overlay.tests.send(c.identity.peer_id, number.to_bytes(2))
-        await until(lambda: len(got) + c.overlay.tests.drop_counts().get("routed_test_rate", 0) == 1500)
+        await until(lambda: len(got) + c.overlay.tests.drop_counts().get("routed_test_rate", 0) == 1500, 60.0)
         assert 400 <= len(got) < 1500
 
 
@@ -353,7 +353,7 @@ async def test_what_was_agreed_comes_through_relays() -> None:
         with c.overlay.tests.expecting(a.identity.peer_id, 2000.0):
             for number in range(1500):
                 a.overlay.tests.send(c.identity.peer_id, number.to_bytes(2))
-            await until(lambda: len(got) == 1500)
+            await until(lambda: len(got) == 1500, 60.0)
         assert c.overlay.tests.drop_counts() == {}
 
 
