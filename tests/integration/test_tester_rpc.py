@@ -35,7 +35,7 @@ def _own_home(home: Path) -> None:
 
 @contextmanager
 def session(node: NodeProcess) -> Generator[Connection]:
-    with connect(parse_address(f"unix:{node.socket}"), timeout_s=30.0) as connection:
+    with connect(parse_address(f"unix:{node.socket}"), timeout_s=60.0) as connection:
         yield connection
 
 
@@ -48,7 +48,7 @@ def nodes(tmp_path: Path) -> Generator[tuple[NodeProcess, NodeProcess]]:
         assert listen
         two = stack.enter_context(running(tmp_path / "two", "--name", "peer2", "--peer", listen[0]))
         with session(one) as connection:
-            wait_until(lambda: is_ready(connection), 30.0)
+            wait_until(lambda: is_ready(connection), 60.0)
         yield one, two
 
 
@@ -68,7 +68,7 @@ def state_of(connection: Connection, test_id: str) -> str:
 def events_until(connection: Connection, wanted: str) -> list[dict[str, Any]]:
     """Take notifications until an event of a kind has come."""
     events: list[dict[str, Any]] = []
-    for method, params in connection.notifications(timeout_s=30.0):
+    for method, params in connection.notifications(timeout_s=60.0):
         assert method == "test"
         events += params["events"]
         if any(event["event"] == wanted for event in events):
@@ -101,12 +101,12 @@ def test_a_test_outlives_its_client_unless_it_was_asked_not_to(
         with session(nodes[0]) as leaves:
             outlives = leaves.call("test.start", ENDLESS)["test_id"]
             ends = leaves.call("test.start", {**ENDLESS, "cancel_on_disconnect": True})["test_id"]
-            wait_until(lambda: {state_of(stays, test) for test in (outlives, ends)} == {"running"}, 30.0)
-        wait_until(lambda: state_of(stays, ends) == "cancelled", 30.0)
+            wait_until(lambda: {state_of(stays, test) for test in (outlives, ends)} == {"running"}, 60.0)
+        wait_until(lambda: state_of(stays, ends) == "cancelled", 60.0)
         assert stays.call("test.show", {"test_id": ends})["result"]["interrupted"] is True
         assert state_of(stays, outlives) == "running"
         stays.call("test.cancel", {"test_id": outlives})
-        wait_until(lambda: state_of(stays, outlives) == "cancelled", 30.0)
+        wait_until(lambda: state_of(stays, outlives) == "cancelled", 60.0)
 
 
 def test_a_node_that_is_stopped_tells_who_watches_and_keeps_what_it_has(
@@ -165,7 +165,7 @@ def test_a_client_that_starts_a_thousand_tests_and_watches_nonsense_holds_nobody
             assert calm.call("stats", {"sections": ["node"]})
         wait_until(lambda: not {"queued", "running"} & listed_states(calm), 60.0)
         test_id = calm.call("test.start", {"type": "routing", "options": {"count": 1}})["test_id"]
-        wait_until(lambda: state_of(calm, test_id) == "done", 30.0)
+        wait_until(lambda: state_of(calm, test_id) == "done", 60.0)
 
 
 def listed_states(connection: Connection) -> set[object]:
@@ -178,9 +178,9 @@ def test_a_peer_that_takes_no_part_declines_with_its_reason(tmp_path: Path) -> N
         assert listen
         flags = ("--name", "peer2", "--peer", listen[0], "--set", "tests.enabled=false")
         with running(tmp_path / "two", *flags), session(one) as connection:
-            wait_until(lambda: is_ready(connection), 30.0)
+            wait_until(lambda: is_ready(connection), 60.0)
             test_id = connection.call("test.start", {"type": "ping", "target": "peer2"})["test_id"]
-            wait_until(lambda: state_of(connection, test_id) == "done", 30.0)
+            wait_until(lambda: state_of(connection, test_id) == "done", 60.0)
             document = connection.call("test.show", {"test_id": test_id})["result"]
             assert document["success"] is False
             assert document["declined"]
