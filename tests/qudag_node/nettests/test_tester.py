@@ -39,6 +39,7 @@ from tests.qudag_node.nettests.nodes import Tested, chain
 from tests.qudag_node.overlay.links import until
 
 GOOD = Measured(success=True, verdict="All is well.", method="steps", fields={"sent": 1})
+_PATIENCE_S = 60.0
 NODE = {"id": "12D3KooWnode", "name": "a", "version": "0"}
 
 
@@ -82,14 +83,17 @@ class Bench:
 
     async def ended(self, test_id: str) -> dict[str, Any]:
         """Wait for a test's result."""
-        await until(lambda: any(event["event"] == "result" for event in self.tester.watch(test_id).so_far()))
+        await until(
+            lambda: any(event["event"] == "result" for event in self.tester.watch(test_id).so_far()),
+            _PATIENCE_S,
+        )
         return cast("dict[str, Any]", (await self.tester.show(test_id))["result"])
 
     async def state(self, test_id: str) -> object:
         return (await self.tester.show(test_id))["state"]
 
     async def has_begun(self, *test_ids: str) -> None:
-        await until(lambda: [context.test_id for context in self.runs.begun] == list(test_ids))
+        await until(lambda: [context.test_id for context in self.runs.begun] == list(test_ids), _PATIENCE_S)
 
 
 @asynccontextmanager
@@ -272,7 +276,7 @@ async def test_a_banned_peer_is_said_to_be_banned(tmp_path: Path) -> None:
 async def test_a_dead_peer_cannot_be_reached(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench:
         await bench.nodes[1].node.overlay.stop()
-        await until(lambda: bench.nodes[0].port.facts(bench.nodes[1].id).hops == 0)
+        await until(lambda: bench.nodes[0].port.facts(bench.nodes[1].id).hops == 0, _PATIENCE_S)
         plan = bench.tester.plan(TestType.PING, "b", {})
         document = await bench.ended(bench.start())
 
