@@ -217,8 +217,6 @@ class LoadService:
 
     async def _open(self, asker: Asker, params: dict[str, object], grant: Grant) -> _LoadSession:
         session, now_mono_s = Params(params).binary("session", SESSION_BYTES), self._clock.monotonic()
-        if not grant.packets_per_s:
-            raise DeclinedError("parameter 'packets_per_s' must be over 0")
         messages_per_s = grant.packets_per_s * _MARGIN
         bytes_per_s = grant.rate_bits_per_s / 8 * _MARGIN
         state = _Taking(

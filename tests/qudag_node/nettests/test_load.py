@@ -98,6 +98,14 @@ async def test_no_more_is_taken_than_was_granted() -> None:
     assert step[1] >= counts["received"]
 
 
+async def test_a_session_says_how_much_it_will_send() -> None:
+    async with loading("ab") as nodes:
+        a, b = nodes.nodes
+        opening: dict[str, object] = {"kind": "stress", "session": os.urandom(16), "duration_s": 30.0}
+        with pytest.raises(DeclinedError, match="how many packets/s"):
+            await a.control.ask(b.id, "session.open", opening)
+
+
 async def test_what_comes_out_of_order_is_counted() -> None:
     async with loading("ab") as nodes:
         a, b = nodes.nodes
@@ -112,3 +120,6 @@ async def test_what_comes_out_of_order_is_counted() -> None:
             counts = await a.control.ask(b.id, "stress.counts", asked)
         await a.control.ask(b.id, "session.abort", {"session": session})
     assert counts["reordered"] == 2
+    span_s = counts["span_s"]
+    assert isinstance(span_s, float)
+    assert 0 < span_s < 60
