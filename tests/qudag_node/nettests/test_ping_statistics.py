@@ -227,6 +227,12 @@ def test_times_that_cannot_be_make_no_round_trip_shorter(lie_ns: int) -> None:
     assert times.forward_ns[0] + times.backward_ns[0] == 25 * MS
 
 
+def test_a_peer_that_tells_one_time_for_both_is_believed() -> None:
+    path = Path(there_ns=0)
+    path.send(kernel=False)
+    assert path.probes.impossible == 0
+
+
 def test_a_follow_up_corrects_what_it_can_and_nothing_else() -> None:
     path = Path()
     path.send(kernel=False)
