@@ -52,7 +52,7 @@ class Namespace:
     """A network namespace that lives as long as ``net_fd`` is open, or a process is inside.
 
     Attributes:
-        user_fd: The user namespace that owns it; None where we are root.
+        user_fd: The user namespace that owns it; None where none was needed.
         address: Of its end of the wire.
     """
 
@@ -253,8 +253,7 @@ def namespace_of(pid: int, address: str) -> Generator[Namespace]:
 @contextmanager
 def _built() -> Generator[Wire]:
     with contextlib.ExitStack() as stack:
-        is_root = os.geteuid() == 0
-        a, _ = stack.enter_context(_namespace("10.77.0.1", None if is_root else "new"))
+        a, _ = stack.enter_context(_namespace("10.77.0.1", None if _may_unshare() else "new"))
         b, holder = stack.enter_context(_namespace("10.77.0.2", a if a.user_fd is not None else None))
         a.run(
             *("ip", "link", "add", DEVICE, "type", "veth", "peer", "name", DEVICE, "netns", str(holder.pid)),
@@ -265,13 +264,19 @@ def _built() -> Generator[Wire]:
         yield Wire(a, b)
 
 
+@cache
+def _may_unshare() -> bool:
+    """Whether network namespaces may be made here without a user namespace; root in a container may not."""
+    return not subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode
+
+
 @contextmanager
 def _namespace(
     address: str, owner: Namespace | str | None
 ) -> Generator[tuple[Namespace, subprocess.Popen[str]]]:
     """A namespace and a process inside it.
 
-    ``owner`` is whose user namespace it belongs to, "new" for one of its own, None where we are root.
+    ``owner`` is whose user namespace it belongs to, "new" for one of its own, None where none is needed.
     """
     flags = ["--user", "--map-root-user"] if owner == "new" else []
     with subprocess.Popen(

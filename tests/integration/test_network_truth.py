@@ -45,7 +45,7 @@ def linked(nodes: Linked) -> Generator[Linked]:
 
 
 def ping(asked: Node, target: str, **options: object) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"count": COUNT, "interval_s": 0.005, "via": "udp", "timeout_s": 1.0} | options
+    chosen: dict[str, Any] = {"count": COUNT, "interval_s": 0.005, "via": "udp", "timeout_s": 2.0} | options
     return run_test(asked, "ping", target, **chosen)
 
 
@@ -145,7 +145,7 @@ def test_a_token_bucket_bounds_what_tcp_is_said_to_carry(linked: Linked) -> None
 
 def test_udp_bandwidth_tells_what_was_sent_and_what_was_lost(linked: Linked) -> None:
     linked.wire.with_real_packets()
-    there = linked.wire.count(linked.wire.b, "udp length 1008", every=100)
+    there = linked.wire.count(linked.wire.b, "udp length 1008", every=20)
     found = run_test(
         *(linked.near, "bandwidth", "b"),
         duration_s=1.0,
