@@ -131,7 +131,7 @@ def _round_trip_rows(
     return [
         Row(
             what=f"{what}, median and its error",
-            ours=f"{rtt['p50_s'] * 1e6:,.0f} µs, {error_s * 1e6:+,.0f} µs ({error_s / median_s:+.2%})",
+            ours=f"{rtt['p50_s'] * 1e6:,.0f} µs, {error_s * 1e6:+,.0f} µs of {median_s * 1e6:,.0f} µs",
             peer=peer,
             goal=goal,
             met=abs(error_s) <= max(50e-6, 0.005 * median_s),
@@ -502,7 +502,7 @@ def _effect_on_others() -> list[Row]:
         ),
         Row(
             what="traffic outside the tested link, at default caps",
-            ours=f"grows by {growth:+.2%} ({before:,.0f} to {after:,.0f} bytes/s)",
+            ours=f"changes by {growth:+.2%} ({before:,.0f} to {after:,.0f} bytes/s)",
             goal=goal,
             met=growth < 0.05,
             method="the link to a third node, 200 vertices a second flooding",
