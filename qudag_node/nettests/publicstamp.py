@@ -1,8 +1,9 @@
 """The reflector for everybody (``--stamp HOST:PORT``): STAMP and TWAMP-Light without authentication, in a
 worker.
 
-It is off unless asked for. It answers with what it is sent, no more; so many requests a second are answered,
-in all and of each address; and it knows nothing of the node.
+It is off unless asked for. An answer is as large as its request; those of 14 to 43 octets, which TWAMP-Light
+allows, get the 44 of the smallest answer, a hundred times a second at most. So many requests a second are
+answered, in all and of each address; and it knows nothing of the node.
 """
 
 from __future__ import annotations
