@@ -127,8 +127,10 @@ class DeclinedError(PeerRefusedError):
 
     Attributes:
         reason: Why, in one line. A peer's words are cleaned already.
+        is_passing: It would take part in a moment: it is busy, or was asked too fast.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, is_passing: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_passing = is_passing

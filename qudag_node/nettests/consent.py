@@ -169,7 +169,9 @@ class Consent:
         rate = self._free_rate(rate_bits_per_s)
         if packets_per_s > self.free_packets_per_s:
             left = f"{self.free_packets_per_s:.0f} packets/s are left of {self.caps.max_packets_per_s:.0f}"
-            raise DeclinedError(f"busy with tests of others: {left}, {packets_per_s:.0f} were asked")
+            raise DeclinedError(
+                f"busy with tests of others: {left}, {packets_per_s:.0f} were asked", is_passing=True
+            )
         if kind in HEAVY_KINDS:
             self._take_share(peer, duration_s, now_mono_s)
         self._numbers += 1
@@ -243,30 +245,38 @@ class Consent:
     def _require_room(self, peer: PeerId, kind: str) -> None:
         caps = self.caps
         if len(self._grant_by_number) >= caps.max_sessions:
-            raise DeclinedError(f"busy: {caps.max_sessions} tests of others (tests.max_sessions)")
+            raise DeclinedError(
+                f"busy: {caps.max_sessions} tests of others (tests.max_sessions)", is_passing=True
+            )
         if sum(grant.peer == peer for grant in self.grants) >= caps.max_sessions_per_peer:
             raise DeclinedError(
-                f"busy: {caps.max_sessions_per_peer} tests of yours (tests.max_sessions_per_peer)"
+                f"busy: {caps.max_sessions_per_peer} tests of yours (tests.max_sessions_per_peer)",
+                is_passing=True,
             )
         if kind not in HEAVY_KINDS:
             return
         if self.heavy >= caps.max_heavy_sessions:
             raise DeclinedError(
                 f"busy: {self.heavy} tests that load the network (tests.max_heavy_sessions "
-                f"{caps.max_heavy_sessions})"
+                f"{caps.max_heavy_sessions})",
+                is_passing=True,
             )
         if self._own_heavy:
-            raise DeclinedError("busy: a test of this node's own loads its network")
+            raise DeclinedError("busy: a test of this node's own loads its network", is_passing=True)
 
     def _free_rate(self, asked_bits_per_s: float | None) -> float:
         free = self.free_rate_bits_per_s
         if asked_bits_per_s is None:
             if free <= 0:
-                raise DeclinedError("busy with tests of others: nothing is left of tests.max_rate_bits_per_s")
+                raise DeclinedError(
+                    "busy with tests of others: nothing is left of tests.max_rate_bits_per_s", is_passing=True
+                )
             return free
         if asked_bits_per_s > free:
             left = f"{_rate(free)} are left of {_rate(self.caps.max_rate_bits_per_s)}"
-            raise DeclinedError(f"busy with tests of others: {left}, {_rate(asked_bits_per_s)} were asked")
+            raise DeclinedError(
+                f"busy with tests of others: {left}, {_rate(asked_bits_per_s)} were asked", is_passing=True
+            )
         return asked_bits_per_s
 
     def _take_share(self, peer: PeerId, duration_s: float, now_mono_s: float) -> None:

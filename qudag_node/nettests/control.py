@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from qudag_node.errors import (
     DeclinedError,
@@ -55,6 +56,8 @@ _log = logging.getLogger(__name__)
 _MAX_WAITING = 256
 # A handler that takes longer has no one waiting for it.
 _HANDLER_TIMEOUT_S = 30.0
+#: How often who was declined for now asks again.
+_ASK_AGAIN_S = 0.5
 _MAX_RUNNING = 64
 _MAX_RUNNING_PER_PEER = 8
 # So that what is sent twice is done once: the newest answers to each of the peers that asked last.
@@ -116,6 +119,7 @@ class Control:
         port: The overlay.
         monotonic: Reads the clock for the rates of requests; seconds.
         handler_timeout_s: How long a request may take to be handled.
+        patience_s: How long a peer that declines for now is asked again before that is its answer.
     """
 
     def __init__(
@@ -124,9 +128,13 @@ class Control:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         handler_timeout_s: float = _HANDLER_TIMEOUT_S,
+        patience_s: float = 0.0,
     ) -> None:
         self._port = port
         self._handler_timeout_s = handler_timeout_s
+        self._patience_s = patience_s
+        # Who was declined by a peer for now; they ask again one after the other, as they came.
+        self._patient: WeakValueDictionary[PeerId, asyncio.Lock] = WeakValueDictionary()
         self._monotonic = monotonic
         self._handler_by_method: dict[str, Handler] = {}
         self._take_by_opcode: dict[int, Take] = {
@@ -184,7 +192,7 @@ class Control:
             peer: Whom.
             method: What for.
             params: What MessagePack takes.
-            timeout_s: How long to wait.
+            timeout_s: How long to wait for an answer.
             way: Insist on one; see ``TestPort.send``.
 
         Raises:
@@ -194,6 +202,28 @@ class Control:
             PeerRefusedError: Too much is being asked here at once.
             ValueError: The parameters are over 16 KiB.
         """
+        give_up_mono_s = time.monotonic() + self._patience_s
+        try:
+            return await self._ask_once(peer, method, params, timeout_s, way)
+        except DeclinedError as exc:
+            if not exc.is_passing or not self._patience_s:
+                raise
+            declined = exc
+        lock = self._patient.setdefault(peer, asyncio.Lock())
+        async with lock:
+            while time.monotonic() + _ASK_AGAIN_S < give_up_mono_s:
+                await asyncio.sleep(_ASK_AGAIN_S)
+                try:
+                    return await self._ask_once(peer, method, params, timeout_s, way)
+                except DeclinedError as exc:
+                    if not exc.is_passing:
+                        raise
+                    declined = exc
+        raise declined
+
+    async def _ask_once(
+        self, peer: PeerId, method: str, params: dict[str, object], timeout_s: float, way: Way | None
+    ) -> dict[str, Any]:
         if len(self._waiting) >= _MAX_WAITING:
             raise PeerRefusedError(f"{_MAX_WAITING} requests to peers wait for an answer already")
         identity = os.urandom(REQUEST_ID_BYTES)
@@ -211,7 +241,7 @@ class Control:
         if response.status is Status.OK:
             return response.result
         reason = clean_text(response.reason, 300) or response.status.name.lower()
-        raise DeclinedError(reason)
+        raise DeclinedError(reason, is_passing=response.status is Status.BUSY)
 
     def serve(self, method: str, handler: Handler) -> None:
         """Answer a method by a handler; a ``NodeError`` that it raises becomes the reason to decline."""
@@ -330,7 +360,8 @@ class Control:
             if len(body) > MAX_BODY_BYTES:
                 raise ValueError(f"an answer of {len(body)} bytes")  # noqa: TRY301  # a mistake of the handler's
         except NodeError as exc:
-            return _refusal(identity, Status.DECLINED, str(exc))
+            is_passing = isinstance(exc, DeclinedError) and exc.is_passing
+            return _refusal(identity, Status.BUSY if is_passing else Status.DECLINED, str(exc))
         except TimeoutError:
             return _refusal(identity, Status.FAILED, "it took too long")
         except Exception:  # noqa: BLE001  # the boundary of a stranger's request

@@ -18,7 +18,7 @@ from itertools import count
 
 from qudag_node.nettests.requests import Options, TestType
 from qudag_node.nettests.results import Target, plain
-from qudag_node.nettests.turns import Weight
+from qudag_node.nettests.turns import Turn, Weight
 
 __all__ = ["Job", "JobState", "Watch"]
 
@@ -128,7 +128,7 @@ class Job:
     test_type: TestType
     target: Target | None
     options: Options
-    weight: Weight
+    turn: Turn
     watch: Watch
     created_unix_s: float
     owner: object | None = None
@@ -138,6 +138,11 @@ class Job:
     document: Mapping[str, object] | None = None
     is_interrupted: bool = False
     loaded_by: set[str] = field(default_factory=set[str])
+
+    @property
+    def weight(self) -> Weight:
+        """What it does to others."""
+        return self.turn.weight
 
     def go_to(self, state: JobState) -> None:
         """Enter a state, and tell it."""

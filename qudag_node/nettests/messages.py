@@ -75,6 +75,8 @@ class Status(IntEnum):
     UNKNOWN = 2
     #: The node tried and could not.
     FAILED = 3
+    #: As DECLINED, but for now: it is busy, or was asked too fast. Who does not know it takes it for FAILED.
+    BUSY = 4
 
 
 class MalformedBodyError(Exception):

@@ -211,7 +211,7 @@ class Responder:
             raise DeclinedError("a session of this name has been opened already")
         now_mono_s = self._clock.monotonic()
         if not self._opens.take(asker.peer, now_mono_s):
-            raise DeclinedError("sessions are being opened too fast: again in a second")
+            raise DeclinedError("sessions are being opened too fast: again in a second", is_passing=True)
         grant = self._consent.ask(
             asker.peer,
             kind,

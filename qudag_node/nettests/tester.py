@@ -23,7 +23,7 @@ from qudag_node.nettests.requests import TestType, option_map, options_of
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.summaries import matches, summary_of_document, summary_of_job
 from qudag_node.nettests.targets import hopeless, target_of
-from qudag_node.nettests.turns import Weight, next_turns, weight_of
+from qudag_node.nettests.turns import Turn, Weight, next_turns
 
 __all__ = ["ConnectivityTester"]
 
@@ -102,13 +102,13 @@ class ConnectivityTester:
             test_type=test_type,
             target=found,
             options=checked,
-            weight=weight_of(test_type, checked),
+            turn=Turn.of(test_type, checked, None if found is None else found.id),
             watch=Watch(clock.time, clock.monotonic),
             created_unix_s=clock.time(),
             owner=owner if cancel_with_owner else None,
         )
         self._queue.append(job)
-        places = next_turns(*self._weights(), most=self._parts.config.max_running)
+        places = next_turns(*self._turns(), most=self._parts.config.max_running)
         if len(self._queue) - len(places) > self._parts.config.max_queued:
             self._queue.remove(job)
             raise PeerRefusedError(
@@ -209,9 +209,9 @@ class ConnectivityTester:
         peers = len(self._parts.port.peers()) if found is None else 1
         hops = 1 if found is None or found.hops is None else found.hops
         ahead = len(self._queue) + len(self._running)
-        weights = [*(job.weight for job in self._queue), weight_of(test_type, checked)]
-        running = [job.weight for job in self._running.values()]
-        starts = len(weights) - 1 in next_turns(weights, running, most=self._parts.config.max_running)
+        waiting, running = self._turns()
+        waiting.append(Turn.of(test_type, checked, None if found is None else found.id))
+        starts = len(waiting) - 1 in next_turns(waiting, running, most=self._parts.config.max_running)
         return {
             "test_type": test_type.value,
             "target": None if found is None else {"id": found.id, "name": found.name, "hops": found.hops},
@@ -223,13 +223,13 @@ class ConnectivityTester:
 
     # Turns
 
-    def _weights(self) -> tuple[list[Weight], list[Weight]]:
-        return [job.weight for job in self._queue], [job.weight for job in self._running.values()]
+    def _turns(self) -> tuple[list[Turn], list[Turn]]:
+        return [job.turn for job in self._queue], [job.turn for job in self._running.values()]
 
     def _give_turns(self) -> None:
         if self._tasks is None:
             return
-        places = next_turns(*self._weights(), most=self._parts.config.max_running)
+        places = next_turns(*self._turns(), most=self._parts.config.max_running)
         chosen = [self._queue[place] for place in places]
         for job in chosen:
             self._queue.remove(job)

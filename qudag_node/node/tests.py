@@ -38,6 +38,9 @@ _DAY_S = 86_400.0
 #: Each test of this node may need two, each session of another one; and there is a light reflector.
 _WORKERS_PER_TEST, _SPARE_WORKERS = 2, 2
 
+# A peer that is busy, or was asked too fast, is asked again for so long before that is a test's result.
+_PATIENCE_S = 8.0
+
 
 class NodeTests(NamedTuple):
     """What the node has of it.
@@ -75,7 +78,7 @@ async def start_tests(
     parts.push_async_callback(store.close)
     workers = Workers(limit=_WORKERS_PER_TEST * config.max_running + config.max_sessions + _SPARE_WORKERS)
     parts.push_async_callback(workers.close)
-    control = await parts.enter_async_context(Control(port))
+    control = await parts.enter_async_context(Control(port, patience_s=_PATIENCE_S))
     consent = Consent(Caps.of(config))
     responder = await parts.enter_async_context(Responder(port, control, consent, time))
     pings = PingService(

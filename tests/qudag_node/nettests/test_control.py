@@ -16,6 +16,7 @@ from qudag_node.errors import (
     PeerTimeoutError,
     PeerUnreachableError,
 )
+from qudag_node.nettests import control as control_module
 from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.messages import Opcode, Request, Response, Status, encode_request, encode_response
 from qudag_node.overlay.frames import GoodbyeReason
@@ -65,6 +66,43 @@ async def test_who_will_not_says_why_in_one_clean_line() -> None:
             await a.control.ask(b.id, "refuse", {})
         with pytest.raises(DeclinedError, match=r"does not know 'unheard\.of'"):
             await a.control.ask(b.id, "unheard.of", {})
+
+
+async def test_who_is_declined_for_now_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    async def busy(_: Asker, params: dict[str, object]) -> dict[str, Any]:
+        asked.append(params["n"])
+        if asked.count(params["n"]) < 3:
+            raise DeclinedError("again in a second", is_passing=True)
+        if params["n"] == 2:
+            raise DeclinedError("never")
+        return params
+
+    monkeypatch.setattr(control_module, "_ASK_AGAIN_S", 0.01)
+    async with chain("ab") as (a, b):
+        b.control.serve("busy", busy)
+        with pytest.raises(DeclinedError, match="again in a second") as caught:
+            await a.control.ask(b.id, "busy", {"n": 0})  # without patience
+        assert (caught.value.is_passing, asked) == (True, [0])
+        patient = Control(a.port, patience_s=60.0)
+        a.control = patient
+        assert await patient.ask(b.id, "busy", {"n": 1}) == {"n": 1}
+        with pytest.raises(DeclinedError, match="never"):
+            await patient.ask(b.id, "busy", {"n": 2})
+        answers = await asyncio.gather(*(patient.ask(b.id, "busy", {"n": n}) for n in (3, 4, 5)))
+        assert answers == [{"n": 3}, {"n": 4}, {"n": 5}]
+
+
+async def test_the_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(_: Asker, __: dict[str, object]) -> dict[str, Any]:
+        raise DeclinedError("busy", is_passing=True)
+
+    monkeypatch.setattr(control_module, "_ASK_AGAIN_S", 0.01)
+    async with chain("ab") as (a, b):
+        b.control.serve("busy", busy)
+        with pytest.raises(DeclinedError, match="busy"):
+            await Control(a.port, patience_s=0.1).ask(b.id, "busy", {})
 
 
 async def test_a_handler_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -438,6 +438,19 @@ async def test_only_so_many_run_and_wait(tmp_path: Path) -> None:
         await bench.has_begun(*started)
 
 
+async def test_one_peer_is_asked_for_no_more_at_once_than_it_takes(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, "abc") as bench:
+        of_b = [bench.start() for _ in range(6)]
+        of_c = bench.start(target="c")
+        await bench.has_begun(*of_b[:4], of_c)
+        assert bench.tester.plan(TestType.PING, "b", {})["waits_for"] == 7
+        assert bench.tester.plan(TestType.PING, "c", {})["waits_for"] == 0
+        bench.runs.go_on.set()
+        for test_id in of_b:
+            await bench.ended(test_id)
+        await bench.has_begun(*of_b[:4], of_c, *of_b[4:])
+
+
 async def test_a_test_that_waits_and_is_cancelled_never_begins(tmp_path: Path) -> None:
     async with a_bench(tmp_path, max_running=1) as bench:
         first, second, third = (bench.start() for _ in range(3))
