@@ -112,7 +112,7 @@ class EchoRound:
             echo.replied_unix_ns & _TIME_MASK,
             message.received_unix_ns,
         )
-        self.probes.reply(echo.sequence, echo.sequence, times, is_kernels=False)
+        self.probes.reply(echo.sequence, None, times, is_kernels=False)
         return True
 
     async def _send_all(self) -> None:

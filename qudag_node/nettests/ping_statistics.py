@@ -107,9 +107,16 @@ class Probes:
             column.pop()
 
     def reply(
-        self, sequence: int, reply_sequence: int, times: tuple[int, int, int], *, is_kernels: bool
+        self, sequence: int, reply_sequence: int | None, times: tuple[int, int, int], *, is_kernels: bool
     ) -> bool:
-        """Note a reply with its T2, T3 and T4; False when it is a duplicate."""
+        """Note a reply with its T2, T3 and T4; False when it is a duplicate.
+
+        Args:
+            sequence: Which packet it answers.
+            reply_sequence: Its own number, if who answers numbers its replies.
+            times: T2, T3 and T4, Unix nanoseconds.
+            is_kernels: T4 is the kernel's.
+        """
         if self.arrived_unix_ns[sequence]:
             self.duplicates += 1
             return False
@@ -117,7 +124,8 @@ class Probes:
             self.reordered += 1
         else:
             self.highest = sequence
-        self.highest_reply = max(self.highest_reply, reply_sequence)
+        if reply_sequence is not None:
+            self.highest_reply = max(self.highest_reply, reply_sequence)
         received, replied, arrived = times
         if not self._could_be(sequence, replied - received, arrived):
             self.impossible += 1
@@ -221,7 +229,10 @@ def guess_counts(probes: Probes) -> tuple[ReflectorCounts, int]:
     """Return the reflector's counts, and their reach, as its newest reply tells them.
 
     It numbers its replies, so what it has received up to then is known; of what was sent later nothing is.
+    Where replies have no number, nothing is known of what did not come back.
     """
+    if probes.highest_reply < 0:
+        return ReflectorCounts(received=probes.replied), probes.replied
     reach = probes.highest + 1
     return ReflectorCounts(received=min(probes.highest_reply + 1, reach)), reach
 

@@ -14,11 +14,13 @@ from qudag_node.nettests.requests import (
     StressOptions,
     TracerouteOptions,
 )
+from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES
+from qudag_node.nettests.stamp.tlvs import EXTENSION_BYTES
 
 __all__ = ["Plan", "limit_s", "plan_map", "plan_of"]
 
-# IPv4 and UDP headers; an authenticated STAMP packet (RFC 8762, section 4.2.2).
-_HEADERS_BYTES, _LEAST_PACKET_BYTES = 28, 112
+# IPv4 and UDP headers; an authenticated STAMP packet with the extensions that every one of ours has.
+_HEADERS_BYTES, _LEAST_PACKET_BYTES = 28, AUTHENTICATED_BYTES + EXTENSION_BYTES
 # A signed envelope round a body that goes through relays, and the frame round it.
 _ENVELOPE_BYTES = 180
 _TRACE_BYTES = 154

@@ -26,6 +26,7 @@ from qudag_node.nettests.context import Context
 from qudag_node.nettests.params import Params
 from qudag_node.nettests.responder import SESSION_BYTES
 from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES
+from qudag_node.nettests.stamp.tlvs import EXTENSION_BYTES
 from qudag_node.nettests.workers import Worker, WorkerError
 from qudag_node.overlay.testport import LinkFacts
 from qudag_node.peerid import PeerId
@@ -35,7 +36,7 @@ __all__ = ["SMALLEST_BYTES", "StampMeasured", "StampPlan", "StampSession", "open
 _log = logging.getLogger(__name__)
 
 #: An authenticated packet with the extensions that every one of ours has.
-SMALLEST_BYTES = AUTHENTICATED_BYTES + 40
+SMALLEST_BYTES = AUTHENTICATED_BYTES + EXTENSION_BYTES
 _UDP_AND_IP_BYTES = 28
 _OPEN_TIMEOUT_S = 20.0
 _KEYS_TIMEOUT_S = 5.0

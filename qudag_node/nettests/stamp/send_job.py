@@ -47,14 +47,20 @@ from qudag_node.nettests.stamp.packets import (
 )
 from qudag_node.nettests.stamp.sockets import BUFFER_BYTES, bind_udp
 from qudag_node.nettests.stamp.timestamps import TimeFormat, decode_time, encode_time
-from qudag_node.nettests.stamp.tlvs import are_intact, find_follow_up, make_extensions, sign_extensions
+from qudag_node.nettests.stamp.tlvs import (
+    EXTENSION_BYTES,
+    are_intact,
+    find_follow_up,
+    make_extensions,
+    sign_extensions,
+)
 from qudag_node.nettests.worker.channel import Channel
 from qudag_node.nettests.worker.jobs import JobError
 
 __all__ = ["SMALLEST_BYTES", "send"]
 
 #: An authenticated packet with its follow-up and its HMAC.
-SMALLEST_BYTES = AUTHENTICATED_BYTES + 40
+SMALLEST_BYTES = AUTHENTICATED_BYTES + EXTENSION_BYTES
 
 _POLL_S = 0.05
 _MAX_DATAGRAM_BYTES = 65_535

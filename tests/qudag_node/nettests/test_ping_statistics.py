@@ -275,6 +275,17 @@ def test_without_the_peers_counts_its_numbers_tell_up_to_its_last_answer() -> No
     assert (found["received"], found["sent"], counts.received) == (14, 20, 15)
 
 
+def test_answers_without_numbers_place_no_loss() -> None:
+    probes = Probes()
+    for number in range(10):
+        probes.add(number, number, number)
+    for number in (0, 1, 9):
+        probes.reply(number, None, (number + 1, number + 1, number + 2), is_kernels=False)
+    counts, reach = guess_counts(probes)
+    places = account(10, probes.replied, 0, counts=counts, dropped=0, reach=reach)
+    assert (places.forward_lost, places.backward_lost, places.unplaced_lost) == (0, 0, 7)
+
+
 def test_nothing_that_came_back_says_nothing() -> None:
     path = Path()
     for _ in range(5):

@@ -7,7 +7,7 @@ from qudag_node.nettests.requests import TestType, options_of
 @pytest.mark.parametrize(
     ("test_type", "options", "hops", "expected"),
     [
-        (TestType.PING, {"count": 100, "interval_s": 0.01}, 1, (2.0, 100, 14_000, 112_000.0)),
+        (TestType.PING, {"count": 100, "interval_s": 0.01}, 1, (2.0, 100, 18_000, 144_000.0)),
         (TestType.PING, {"count": 10, "interval_s": 1, "size_bytes": 1000}, 1, (11.0, 10, 10_280, 8_224.0)),
         (TestType.PING, {"count": 10, "interval_s": 1, "size_bytes": 1000}, 3, (11.0, 10, 11_800, 9_440.0)),
         (TestType.PING, {"count": 10, "interval_s": 1, "via": "link", "size_bytes": 9}, 1, (11, 10, 90, 72)),
