@@ -16,7 +16,7 @@ from qudag_node.nettests.requests import TestType, options_of
         (TestType.BANDWIDTH, {"rate_bits_per_s": 8e6}, 1, (10.0, None, 10_000_000, 8e6)),
         (TestType.BANDWIDTH, {}, 1, (10.0, None, None, None)),
         (TestType.LATENCY, {"load": True}, 1, (20.0, None, None, None)),
-        (TestType.LATENCY, {"duration_s": 1, "interval_s": 0.1}, 1, (3.0, 10, 1_400, 11_200.0)),
+        (TestType.LATENCY, {"duration_s": 1, "interval_s": 0.1}, 1, (3.0, 10, 1_800, 14_400.0)),
         (TestType.ROUTING, {"count": 5, "interval_s": 0.2}, 1, (3.0, 20, 3_080, 24_640.0)),
         (TestType.STRESS, {"rate_per_s": 100, "duration_s": 10}, 2, (12.0, 1_000, 692_000, 553_600.0)),
         (TestType.CONNECTIVITY, {"timeout_s": 2}, 1, (14.0, None, None, None)),
