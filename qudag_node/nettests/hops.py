@@ -10,12 +10,13 @@ beyond it, and what a hop adds is by how much they rise there. Serves hops of th
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
+
+from qudag_node.nettests.samples import percentile
 
 __all__ = ["Answer", "Hop", "HopTable", "HopVerdict", "PathReport", "Route"]
 
@@ -169,6 +170,11 @@ class _Row:
     def lost(self) -> int:
         return self.sent - len(self.rtts_s)
 
+    @property
+    def median_s(self) -> float:
+        """Nearest rank, as every percentile that is shown; there must be an answer."""
+        return percentile(sorted(round(rtt_s * 1e9) for rtt_s in self.rtts_s), 500) / 1e9
+
 
 @dataclass(slots=True)
 class _Round:
@@ -312,10 +318,7 @@ class HopTable:
 
 def _judge(ttls: Sequence[int], rows: Sequence[_Row], *, is_reached: bool) -> list[Hop]:
     way_loss = [min((row.lost / row.sent for row in rows[at:]), default=0.0) for at in range(len(rows))]
-    way_s = [
-        min((statistics.median(row.rtts_s) for row in rows[at:] if row.rtts_s), default=None)
-        for at in range(len(rows))
-    ]
+    way_s = [min((row.median_s for row in rows[at:] if row.rtts_s), default=None) for at in range(len(rows))]
     added_s = _rises(rows, way_s)
     total_s = next((rtt_s for rtt_s in reversed(way_s) if rtt_s is not None), 0.0)
     slowest = _slowest(added_s, total_s)
@@ -412,7 +415,7 @@ def _loses_more(one: _Row, other: _Row) -> bool:
 def _is_slow(row: _Row, way_s: float | None, total_s: float) -> bool:
     if way_s is None or not row.rtts_s:
         return False
-    excess_s = statistics.median(row.rtts_s) - way_s
+    excess_s = row.median_s - way_s
     return excess_s >= max(_NAMED_DELAY_S, total_s * _NAMED_DELAY_RATIO)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qudag_node.nettests.hops import Answer, HopTable, HopVerdict, Route
+from qudag_node.nettests.samples import time_statistics
 from tests.conftest import REPO
 
 SCENARIOS = sorted((REPO / "tests" / "scenarios" / "traceroute").glob("*.toml"))
@@ -84,6 +85,20 @@ def test_what_hops_add_is_the_whole_delay() -> None:
     assert slowest is not None
     assert slowest.source == "d"
     assert report.named(HopVerdict.LOSS) is None
+
+
+def test_what_hops_add_adds_up_to_the_medians_that_are_shown_also_of_an_even_number_of_rounds() -> None:
+    table = HopTable(max_hops=2, expected_hops=2)
+    for number, (near_s, far_s) in enumerate(((0.001, 0.004), (0.009, 0.020))):
+        for ttl, source, rtt_s in ((1, "b", near_s), (2, "c", far_s)):
+            table.sent(number, ttl, EPOCH_S)
+            reason = "reached" if source == "c" else "ttl"
+            assert table.answered(number, ttl, Answer(source=source, reason=reason, hops=ttl, rtt_s=rtt_s))
+        table.close(number)
+    near, far = table.report().hops
+    medians = [time_statistics(round(rtt_s * 1e9) for rtt_s in hop.rtts_s)["p50_s"] for hop in (near, far)]
+    assert medians == [0.001, 0.004]
+    assert (near.added_s, far.added_s) == pytest.approx((0.001, 0.003))
 
 
 def test_an_answer_counts_once_and_only_in_its_round() -> None:
