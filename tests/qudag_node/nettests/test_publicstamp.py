@@ -27,10 +27,10 @@ def reflector_at(port: int, workers: Workers, collector: MetricsCollector) -> Pu
     return PublicReflector("127.0.0.1", port, dscp=0, workers=workers, collector=collector)
 
 
-def ask(port: int, sequence: int) -> bool:
+def ask(port: int, sequence: int, patience_s: float = 2.0) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(("127.0.0.1", port))
-        sock.settimeout(2.0)
+        sock.settimeout(patience_s)
         sock.send(pack_request(Request(sequence, 0, 1), authenticated=False))
         try:
             reply = parse_reply(sock.recv(1000), authenticated=False)
@@ -47,7 +47,7 @@ async def test_it_answers_is_counted_and_comes_back_when_it_dies(
     reflector = reflector_at(0, workers, collector)
     await reflector.start()
     port = reflector.port
-    assert ask(port, 7)
+    assert ask(port, 7, patience_s=60.0)
     await until(lambda: collector.test_traffic().received == 1, 30)
     (worker,) = list(vars(workers)["_running"])
     os.kill(worker.pid, signal.SIGKILL)
