@@ -289,6 +289,7 @@ def _found(capacity: Capacity, cap_bits_per_s: float) -> dict[str, Any]:
     limit = Limit.CAP if is_cap else Limit.LOCAL_CPU if is_sender else Limit.PATH if held else Limit.UNKNOWN
     return {
         "goodput_bits_per_s": None if held is None else held.received_bits_per_s,
+        "link_bits_per_s": None,
         "intervals": [],
         "retransmits": None,
         "loss_ratio": None if held is None else held.loss_ratio,

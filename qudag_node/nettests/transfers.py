@@ -78,10 +78,12 @@ def figures_of(
     at_sender = Samples() if sender is None else sender.samples
     algorithm = None if sender is None else sender.congestion_control
     is_tcp = protocol == "tcp"
+    link_rate = _with_headers(sender, kept)
     document: dict[str, Any] = {
         "goodput_bits_per_s": kept.rate,
+        "link_bits_per_s": link_rate,
         "intervals": list(_intervals(transfer, samples, kept, is_tcp=is_tcp)),
-        "retransmits": at_sender.last("retransmits") if is_tcp and "retransmits" in at_sender else None,
+        "retransmits": _retransmits(sender, kept) if is_tcp else None,
         "loss_ratio": lost_ratio,
         "jitter_s": udp.pop("jitter_s", None),
         "bottleneck": found.document(),
@@ -96,7 +98,7 @@ def figures_of(
     return Figures(
         document=document,
         goodput_bits_per_s=kept.rate,
-        link_bits_per_s=_with_headers(sender, kept),
+        link_bits_per_s=link_rate,
         begin_s=kept.begin_s,
         end_s=kept.end_s,
         sent_bytes=at_sender.last("sent_bytes"),
@@ -112,15 +114,23 @@ class _Kept:
 
     first: int
     last: int
-    begin_s: float
-    end_s: float
+    begin_us: int
+    end_us: int
     rate: float | None
     is_steady: bool
+
+    @property
+    def begin_s(self) -> float:
+        return self.begin_us / 1e6
+
+    @property
+    def end_s(self) -> float:
+        return self.end_us / 1e6
 
     @classmethod
     def of(cls, samples: Samples, duration_s: float, omit_s: float | None) -> _Kept:
         if len(samples) < 2:
-            return cls(0, 0, 0.0, 0.0, None, False)
+            return cls(0, 0, 0, 0, None, False)
         # The sender stops when its time is over: what lies beyond would dilute the rate.
         last = samples.index_at(int(duration_s * 1e6) + 1)
         if last > 1 and samples.at(last)["t_us"] > duration_s * 1e6:
@@ -133,8 +143,8 @@ class _Kept:
         return cls(
             judged.first,
             last,
-            t_us[judged.first] / 1e6,
-            t_us[last] / 1e6,
+            t_us[judged.first],
+            t_us[last],
             moved_rate(t_us, counted, judged.first, last),
             judged.is_steady,
         )
@@ -158,7 +168,14 @@ def _with_headers(sender: Half | None, kept: _Kept) -> float | None:
 def _span(half: Half, kept: _Kept) -> tuple[int, int]:
     """The samples of an end that lie in the part that counts."""
     samples = half.samples
-    return samples.index_at(int(kept.begin_s * 1e6)), samples.index_at(int(kept.end_s * 1e6))
+    return samples.index_at(kept.begin_us), samples.index_at(kept.end_us)
+
+
+def _retransmits(sender: Half | None, kept: _Kept) -> int | None:
+    """Those of the part that counts: what its intervals have together."""
+    if sender is None or "retransmits" not in sender.samples or not len(sender.samples):
+        return None
+    return sender.samples.grown("retransmits", *_span(sender, kept))
 
 
 def _ratio(samples: Samples, name: str, first: int, last: int, shares: int = 1) -> float:

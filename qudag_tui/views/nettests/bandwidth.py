@@ -90,10 +90,11 @@ def _lost(figures: Document, style: Style) -> list[str]:
 
 
 def _steady(document: Document) -> list[str]:
-    if document.get("steady") is False:
-        return ["no: the rate still moved at the end; run longer"]
     omitted = number(document, "omit_s")
-    return [f"the first {omitted:.1f} s left out"] if omitted else []
+    left_out = [f"the first {omitted:.1f} s left out"] if omitted else []
+    if document.get("steady") is False:
+        return ["no: the rate still moved at the end; run longer", *left_out]
+    return left_out
 
 
 def _cpu(document: Document) -> list[str]:
