@@ -62,6 +62,9 @@ _TEXT = {
     Limit.UNKNOWN: "nothing that was counted says what the limit is",
 }
 
+#: What follows from the kernel's word alone, and so from a rate that has come to rest.
+_LIMITS_OF_TCP = {Limit.RECEIVER_WINDOW, Limit.SEND_BUFFER, Limit.PATH, Limit.LOSS}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
@@ -108,11 +111,12 @@ class Bottleneck:
 
     limit: Limit
     evidence: tuple[str, ...]
+    why_unknown: str = ""
 
     @property
     def text(self) -> str:
         """One clause for an operator."""
-        return _TEXT[self.limit]
+        return self.why_unknown or _TEXT[self.limit]
 
     def document(self) -> dict[str, object]:
         """Return the map of the result."""
@@ -129,6 +133,8 @@ def bottleneck(
     lost_ratio: float = 0.0,
     is_offered: bool = True,
     has_overflowed: bool = False,
+    is_steady: bool = True,
+    is_rising: bool = False,
 ) -> Bottleneck:
     """Name the limit of a transfer.
 
@@ -141,6 +147,8 @@ def bottleneck(
         lost_ratio: For UDP, what the path lost.
         is_offered: For UDP, whether the sender could send at the rate.
         has_overflowed: For UDP, whether the receiver's buffer had no room for some.
+        is_steady: For TCP, whether the rate had come to rest; else only a queue speaks for the link.
+        is_rising: For TCP, whether it still rose: then what held it was on its way to be overcome.
     """
     evidence: list[str] = []
     limits = (
@@ -155,7 +163,22 @@ def bottleneck(
         _tcp(sender, evidence) if sender is not None else _udp(lost_ratio, evidence),
     )
     limit = next((each for each in limits if each is not None), Limit.UNKNOWN)
+    if limit in _LIMITS_OF_TCP and sender is not None:
+        why_unknown = _why_unknown(limit, sender, is_steady=is_steady, is_rising=is_rising)
+        if why_unknown:
+            return Bottleneck(Limit.UNKNOWN, tuple(evidence), why_unknown)
     return Bottleneck(limit, tuple(evidence))
+
+
+def _why_unknown(limit: Limit, sender: Sender, *, is_steady: bool, is_rising: bool) -> str:
+    """Why what TCP waited for is not the limit, in words; nothing when it is."""
+    if is_steady or (limit is Limit.PATH and _has_queue(sender)):
+        return ""
+    if is_rising:
+        return "the limit is unknown: the rate was still rising; run longer"
+    if limit is Limit.PATH:
+        return "the limit is unknown: the rate did not come to rest, and no queue has filled; run longer"
+    return ""
 
 
 def _cap(

@@ -16,6 +16,8 @@ __all__ = ["Steadiness", "interval_bounds", "rate_bits_per_s", "steadiness"]
 
 #: A rate within this share of the later one is the same rate.
 STEADY_RATIO: Final = 0.10
+#: A rate that is not steady, and by this share faster in its later half, rises.
+_RISEN_RATIO = 0.05
 _WINDOW_S = 0.5
 #: In a short test, a window is this share of it.
 _WINDOWS = 8
@@ -30,11 +32,13 @@ class Steadiness:
         first: The sample at which it begins.
         is_steady: The two halves of what is left agree, and so do most of its half seconds.
         spread_ratio: The standard deviation of the rates of half seconds, as a share of the mean.
+        is_rising: It is not steady, and slow start aside the second half of what is left is the faster one.
     """
 
     first: int
     is_steady: bool
     spread_ratio: float | None
+    is_rising: bool = False
 
 
 def rate_bits_per_s(t_us: Sequence[int], counted: Sequence[int], first: int, last: int) -> float | None:
@@ -58,15 +62,25 @@ def steadiness(t_us: Sequence[int], counted: Sequence[int], *, omit_s: float | N
         first = first if first < len(t_us) - 1 else 0
     else:
         first = _first_steady(t_us, counted)
+    slow_start = first if omit_s is None else max(first, _first_steady(t_us, counted))
     rates = [rate for *_, rate in _windows(t_us, counted, first)]
     mean = rate_bits_per_s(t_us, counted, first, len(t_us) - 1) or 0.0
     if len(rates) < _LEAST_WINDOWS or mean <= 0:
-        return Steadiness(first, False, None)
+        return Steadiness(first, False, None, _has_risen(t_us, counted, slow_start))
     spread = math.sqrt(sum((rate - mean) ** 2 for rate in rates) / len(rates)) / mean
     middle = len(rates) // 2
     early, late = sum(rates[:middle]) / middle, sum(rates[middle:]) / (len(rates) - middle)
     is_steady = abs(early - late) <= STEADY_RATIO * mean and spread <= 2 * STEADY_RATIO
-    return Steadiness(first, is_steady, spread)
+    return Steadiness(first, is_steady, spread, not is_steady and _has_risen(t_us, counted, slow_start))
+
+
+def _has_risen(t_us: Sequence[int], counted: Sequence[int], first: int) -> bool:
+    last = len(t_us) - 1
+    middle_us = (t_us[first] + t_us[last]) / 2
+    middle = next((at for at in range(first, last) if t_us[at] >= middle_us), first)
+    early = rate_bits_per_s(t_us, counted, first, middle)
+    late = rate_bits_per_s(t_us, counted, middle, last)
+    return early is not None and late is not None and late > early * (1 + _RISEN_RATIO)
 
 
 def interval_bounds(t_us: Sequence[int], period_s: float) -> Iterator[tuple[int, int]]:

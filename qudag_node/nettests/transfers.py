@@ -74,6 +74,8 @@ def figures_of(
         lost_ratio=lost_ratio or 0.0,
         is_offered=_is_offered(sender, transfer.cap_bits_per_s),
         has_overflowed=bool(udp.get("receiver_dropped")),
+        is_steady=kept.is_steady,
+        is_rising=kept.is_rising,
     )
     at_sender = Samples() if sender is None else sender.samples
     algorithm = None if sender is None else sender.congestion_control
@@ -118,6 +120,7 @@ class _Kept:
     end_us: int
     rate: float | None
     is_steady: bool
+    is_rising: bool = False
 
     @property
     def begin_s(self) -> float:
@@ -147,6 +150,7 @@ class _Kept:
             t_us[last],
             moved_rate(t_us, counted, judged.first, last),
             judged.is_steady,
+            judged.is_rising,
         )
 
 

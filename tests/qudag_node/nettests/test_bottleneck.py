@@ -34,6 +34,8 @@ def verdict(
     lost: float = 0.0,
     offered: bool = True,
     overflowed: bool = False,
+    steady: bool = True,
+    rising: bool = False,
 ) -> Limit:
     found = bottleneck(
         goodput_bits_per_s=goodput,
@@ -44,7 +46,10 @@ def verdict(
         lost_ratio=lost,
         is_offered=offered,
         has_overflowed=overflowed,
+        is_steady=steady,
+        is_rising=rising,
     )
+    assert ("still rising" in found.text) <= (rising and found.limit is Limit.UNKNOWN)
     assert found.document()["verdict"] == found.limit.value
     assert found.text
     assert all(found.evidence)
@@ -124,3 +129,35 @@ def test_the_evidence_is_in_figures() -> None:
         "congestion window 59 KiB, receiver's window 6.7 MiB",
         "RTT 31.00 ms loaded, 0.20 ms at least; 12 retransmits (0.20% of the bytes)",
     )
+
+
+@pytest.mark.parametrize("change", [{}, {"sndbuf_limited_ratio": 0.8}, {"rwnd_limited_ratio": 0.8}])
+def test_while_the_rate_rises_nothing_that_tcp_waits_for_is_the_limit(change: dict[str, Any]) -> None:
+    rising = replace(QUEUED, rtt_us=50_900, min_rtt_us=50_000, **change)
+    found = bottleneck(
+        goodput_bits_per_s=180e6,
+        cap_bits_per_s=1e9,
+        sending=HERE,
+        receiving=THERE,
+        sender=rising,
+        is_steady=False,
+        is_rising=True,
+    )
+    assert found.limit is Limit.UNKNOWN
+    assert found.text == "the limit is unknown: the rate was still rising; run longer"
+    assert found.document()["text"] == found.text
+    # What the processes and the cap say holds all the same.
+    assert verdict(rising, steady=False, rising=True, cap=10e6) is Limit.CAP
+    assert verdict(rising, steady=False, rising=True, sending=replace(HERE, pressed_ratio=0.99)) is (
+        Limit.LOCAL_CPU
+    )
+
+
+def test_a_rate_that_has_not_come_to_rest_is_the_link_s_only_where_a_queue_is() -> None:
+    empty = replace(QUEUED, rtt_us=210)
+    assert verdict(steady=False) is Limit.PATH
+    assert verdict(replace(empty, resent_ratio=0.0)) is Limit.PATH
+    assert verdict(replace(empty, resent_ratio=0.0), steady=False) is Limit.UNKNOWN
+    lossy = replace(empty, resent_ratio=0.02, cwnd_bytes=20_000, delivery_bits_per_s=760e6)
+    assert verdict(lossy, steady=False) is Limit.LOSS
+    assert verdict(lossy, steady=False, rising=True) is Limit.UNKNOWN

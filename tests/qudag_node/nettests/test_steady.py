@@ -54,6 +54,15 @@ def test_at_most_half_goes() -> None:
     assert not found.is_steady
 
 
+def test_a_rate_that_still_rises_is_known() -> None:
+    assert steadiness(*counted(*[100 * n for n in range(1, 101)])).is_rising
+    assert steadiness(*counted(*[100 * n for n in range(1, 101)]), omit_s=1.0).is_rising
+    # Slow start, and what falls or has come to rest, is none.
+    assert not steadiness(*counted(*[10, 50, 100, 500] * 2, *[1000] * 22), omit_s=0.0).is_rising
+    assert not steadiness(*counted(*[100 * n for n in range(100, 0, -1)])).is_rising
+    assert not steadiness(*counted(*[1000] * 50)).is_rising
+
+
 def test_a_rate_that_comes_and_goes_is_not_steady() -> None:
     assert not steadiness(*counted(*([0] * 10 + [2000] * 10) * 5)).is_steady
 

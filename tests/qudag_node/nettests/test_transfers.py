@@ -238,3 +238,20 @@ def test_what_the_goodput_takes_of_the_link_counts_the_headers() -> None:
     assert found.link_bits_per_s == pytest.approx(found.goodput_bits_per_s * 1500 / 1448)
     assert found.document["link_bits_per_s"] == found.link_bits_per_s
     assert figures(sender(), receiver()).link_bits_per_s is None
+
+
+def test_a_rate_that_climbs_to_the_end_has_no_limit_yet() -> None:
+    """A link with delay and some loss, and five seconds of a congestion control that still searches."""
+    samples, count = Samples(), 0
+    for tick in range(51):
+        samples.add({"t_us": tick * TICK_US, "bytes": count, "cpu_us": 0, "pressed_us": 0})
+        count += 50_000 * tick
+    sending = sender(ticks=50)
+    columns = {name: sending.samples.column(name) for name in sending.samples.at(0)}
+    columns |= {"rtt_us": [50_900] * 51, "min_rtt_us": [50_000] * 51, "delivery_bytes_per_s": [10**8] * 51}
+    for ratio in (0.0, 0.6):
+        columns["sndbuf_limited_us"] = [int(tick * TICK_US * ratio) for tick in range(51)]
+        found = figures(replace(sending, samples=Samples(columns)), Half(samples), duration_s=5.0)
+        assert not found.document["steady"]
+        assert found.document["bottleneck"]["verdict"] == "unknown"
+        assert "still rising; run longer" in found.document["bottleneck"]["text"]
