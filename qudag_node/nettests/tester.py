@@ -22,7 +22,7 @@ from qudag_node.nettests.plan import plan_map, plan_of
 from qudag_node.nettests.requests import TestType, option_map, options_of
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.summaries import matches, summary_of_document, summary_of_job
-from qudag_node.nettests.targets import hopeless, target_of
+from qudag_node.nettests.targets import refusal_of, target_of
 from qudag_node.nettests.turns import Turn, Weight, next_turns
 
 __all__ = ["ConnectivityTester"]
@@ -218,7 +218,7 @@ class ConnectivityTester:
             "options": option_map(checked),
             "plan": plan_map(plan_of(checked, hops=hops, peers=peers)),
             "waits_for": 0 if starts else ahead,
-            "refusal": None if found is None else hopeless(self._parts.port, test_type, found.id),
+            "refusal": None if found is None else refusal_of(self._parts.port, test_type, found.id, checked),
         }
 
     # Turns

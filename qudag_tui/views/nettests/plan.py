@@ -9,6 +9,9 @@ from qudag_tui.views.text import format_bits_per_s, format_bytes
 
 __all__ = ["plan_lines"]
 
+# Of these nobody knows beforehand how much they send.
+_BULK = frozenset({"bandwidth", "latency"})
+
 
 def plan_lines(plan: Document, style: Style) -> list[str]:
     """Which test, what it would send, with which options."""
@@ -32,11 +35,17 @@ def plan_lines(plan: Document, style: Style) -> list[str]:
 def _totals(plan: Document) -> list[str]:
     packets, size = number(plan, "plan", "packets"), number(plan, "plan", "sent_bytes")
     rate, duration = number(plan, "plan", "rate_bits_per_s"), number(plan, "plan", "duration_s")
+    is_bulk = packets is None and text(plan, "test_type") in _BULK
+    most = "at most " if is_bulk else ""
     return [
         counted(packets, "packet") if packets is not None else "",
-        format_bytes(size) if size is not None else "",
+        f"{most}{format_bytes(size)}" if size is not None else "as much as it carries" if is_bulk else "",
         f"at most {format_bits_per_s(rate)}" if rate is not None else "",
-        f"takes {duration_text(duration)} or less" if duration is not None else "until it is cancelled",
+        f"takes {duration_text(duration)} or less, with all around it"
+        if duration is not None and is_bulk
+        else f"takes {duration_text(duration)} or less"
+        if duration is not None
+        else "until it is cancelled",
     ]
 
 

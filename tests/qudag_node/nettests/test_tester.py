@@ -273,6 +273,26 @@ async def test_a_banned_peer_is_said_to_be_banned(tmp_path: Path) -> None:
         assert bench.runs.begun == []
 
 
+@pytest.mark.parametrize(
+    ("test_type", "target", "options", "refusal"),
+    [
+        (TestType.BANDWIDTH, "c", {}, "c is no neighbour but 2 hops away: bandwidth measures a link; b is"),
+        (TestType.LATENCY, "c", {}, "c is no neighbour but 2 hops away: latency measures"),
+        (TestType.PING, "c", {"via": "udp"}, "c is no neighbour but 2 hops away: ping --via udp measures"),
+        (TestType.BANDWIDTH, "b", {"congestion_control": "nonsense"}, "no congestion control 'nonsense'"),
+        (TestType.BANDWIDTH, "b", {"congestion_control": "reno"}, None),
+        (TestType.PING, "c", {}, None),
+        (TestType.STRESS, "c", {}, None),
+    ],
+)
+async def test_what_would_fail_is_refused_by_the_plan(
+    tmp_path: Path, test_type: TestType, target: str, options: dict[str, object], refusal: str | None
+) -> None:
+    async with a_bench(tmp_path, "abc") as bench:
+        told = bench.tester.plan(test_type, target, options)["refusal"]
+        assert told is None if refusal is None else str(told).startswith(refusal)
+
+
 async def test_a_dead_peer_cannot_be_reached(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench:
         await bench.nodes[1].node.overlay.stop()
