@@ -4,11 +4,15 @@ Method ``overlay-trace``. Each peer is traced in every round; the first and the 
 the way as well. What is found is held against the map of this node, and what the peers say of theirs:
 
     routes  {}  ->  {hops: [[PeerId, hops], …], more: how many are left out}
+
+How far a way is from the best one is told of round trips that were traced in this run, on both sides. What
+the map says a link costs is no such figure: it is smoothed, and of another time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from qudag_node.nettests.context import Context
 from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.dropwatch import counts_told, risen
 from qudag_node.nettests.hops import PathReport
+from qudag_node.nettests.linkrtts import LinkRtts
 from qudag_node.nettests.relays import Forwarding, Relay, Trace, judge_relays
 from qudag_node.nettests.requests import RoutingOptions
 from qudag_node.nettests.results import Measured
@@ -102,7 +107,9 @@ async def run(context: Context, options: RoutingOptions) -> Measured:
         for tracer in tracers.values()
         if tracer.unsent
     ]
-    rows = [_peer_document(context.port.own_id, peer, route_map) for peer in peers]
+    link_rtts = LinkRtts(context.port.own_id, [peer.report for peer in peers])
+    rows = [_peer_document(context.port.own_id, peer, route_map, link_rtts) for peer in peers]
+    rows.sort(key=_by_distance)
     rows += [_cut_off_document(context.port, peer) for peer in cut_off]
     return Measured(
         success=bool(peers) and not blind and not cut_off,
@@ -111,7 +118,10 @@ async def run(context: Context, options: RoutingOptions) -> Measured:
         fields={
             "matrix": await _matrix(context, route_map, [*reachable, *cut_off], silent),
             "peers": rows,
-            "relays": [_relay_document(context.port, relay) for relay in judged],
+            "relays": [
+                _relay_document(context.port, relay)
+                for relay in sorted(judged, key=lambda relay: name_of(context.port, relay.peer))
+            ],
         },
         errors=tuple(errors[:_MAX_PEERS]),
         timestamps="user",
@@ -124,7 +134,8 @@ def _whom(context: Context) -> tuple[list[PeerId], list[PeerId], int]:
     if context.target is not None:
         is_reachable = port.facts(context.target).hops > 0
         return ([context.target], [], 0) if is_reachable else ([], [context.target], 0)
-    reachable = port.peers()
+    facts = sorted(map(port.facts, port.peers()), key=lambda peer: (peer.hops, peer.name))
+    reachable = [peer.id for peer in facts]
     known = set(reachable)
     nodes, _ = port.topology()
     cut_off = [peer for node in nodes[1:] if (peer := peer_id_of(node.key)) not in known]
@@ -249,12 +260,21 @@ def _hops_told(told: object) -> dict[str, int]:
 # What is said of it.
 
 
-def _peer_document(own_id: PeerId, peer: _Peer, route_map: RouteMap) -> dict[str, object]:
+def _by_distance(row: Mapping[str, object]) -> tuple[float, str]:
+    hops = row["hops"]
+    return hops if isinstance(hops, int) else math.inf, str(row["name"])
+
+
+def _peer_document(
+    own_id: PeerId, peer: _Peer, route_map: RouteMap, link_rtts: LinkRtts
+) -> dict[str, object]:
     report, path = peer.report, peer.path
     last = report.hops[-1] if report.is_reached else None
     rtt = time_statistics(round(rtt_s * 1e9) for rtt_s in (last.rtts_s if last is not None else ()))
-    best_s, median_s = route_map.cost_s(own_id, peer.id), rtt["p50_s"]
-    taken_s = _cost_of([own_id, *path], route_map) if report.is_reached else None
+    best_cost_s = route_map.cost_s(own_id, peer.id)
+    taken_path, median_s = [own_id, *path], rtt["p50_s"]
+    taken_cost_s = _cost_of(taken_path, route_map) if report.is_reached else None
+    best_s = link_rtts.best_known_s(taken_path, median_s, route_map.path(own_id, peer.id))
     return {
         "peer": peer.id,
         "name": peer.name,
@@ -265,10 +285,11 @@ def _peer_document(own_id: PeerId, peer: _Peer, route_map: RouteMap) -> dict[str
         "rtt": rtt,
         "loss_ratio": last.loss_ratio if last is not None else 1.0 if report.hops else None,
         "best_known_s": best_s,
-        "path_cost_s": taken_s,
+        "best_cost_s": best_cost_s,
+        "path_cost_s": taken_cost_s,
         "stretch": median_s / best_s if median_s and best_s else None,
         "route_changes": report.route_changes,
-        "verdict": _peer_verdict(report, best_s, taken_s),
+        "verdict": _peer_verdict(report, best_cost_s, taken_cost_s),
     }
 
 
@@ -287,7 +308,7 @@ def _peer_verdict(report: PathReport, best_s: float | None, taken_s: float | Non
     if not report.is_reached:
         return "does not answer, though the map knows a way"
     if best_s is not None and taken_s is not None and taken_s > best_s * _DETOUR_RATIO + _DETOUR_S:
-        return f"a detour: its way costs {delay(taken_s)}, the best one {delay(best_s)}"
+        return f"a detour: by the map its way costs {delay(taken_s)}, the best one {delay(best_s)}"
     lost = report.hops[-1].loss_ratio
     if lost:
         return f"loses {percent(lost)}"
@@ -298,7 +319,7 @@ def _cut_off_document(port: TestPort, peer: PeerId) -> dict[str, object]:
     facts = port.facts(peer)
     verdict = "banned by this node" if facts.is_banned else "no way to it: stopped, dead or cut off"
     unknown = dict.fromkeys(
-        ("hops", "best_hops", "loss_ratio", "best_known_s", "path_cost_s", "stretch"), None
+        ("hops", "best_hops", "loss_ratio", "best_known_s", "best_cost_s", "path_cost_s", "stretch"), None
     )
     return {
         "peer": peer,

@@ -58,9 +58,10 @@ async def test_everybody_in_a_line_is_reached_and_the_matrix_is_the_line() -> No
     for row in peers.values():
         assert (row["reachable"], row["loss_ratio"], row["verdict"]) == (True, 0.0, "ok")
         assert row["rtt"]["samples"] == 3
-        assert row["best_known_s"] > 0
-        assert row["path_cost_s"] == pytest.approx(row["best_known_s"])
-        assert row["stretch"] == pytest.approx(row["rtt"]["p50_s"] / row["best_known_s"])
+        assert row["best_known_s"] == row["rtt"]["p50_s"] > 0
+        assert row["stretch"] == 1.0, "there is one way only: nothing is shorter"
+        assert row["path_cost_s"] == pytest.approx(row["best_cost_s"])
+    assert [row["name"] for row in fields["peers"]] == ["a", "c", "d"], "by hops, then by name"
     [relay] = fields["relays"]
     assert (relay["name"], relay["forwarding"], relay["blocked"]) == ("c", "yes", [])
     assert (relay["misroutes"], relay["refusals"], relay["dropped"]) == ([], {}, {})
@@ -115,7 +116,9 @@ async def test_a_detour_is_told_from_the_best_way() -> None:
         _, fields = await examined(nodes, a, c.id)
     [row] = fields["peers"]
     assert (row["path"], row["hops"], row["best_hops"]) == ([b.id, c.id], 2, 1)
-    assert row["path_cost_s"] >= row["best_known_s"] * 0.999
+    assert row["path_cost_s"] >= row["best_cost_s"] * 0.999
+    # By the map of a busy machine either way may be the best; nobody traced the direct one.
+    assert row["stretch"] in {None, 1.0}
 
 
 async def test_a_node_that_died_is_on_the_map_and_cut_off() -> None:
