@@ -13,6 +13,7 @@ from qudag_node.nettests.messages import Opcode
 from qudag_node.nettests.params import Params
 from qudag_node.nettests.ping_statistics import Probes, ReflectorCounts
 from qudag_node.nettests.responder import SESSION_BYTES
+from qudag_node.nettests.stampsession import why_no_counts
 from qudag_node.nettests.ticker import Ticker
 from qudag_node.overlay.testport import TestMessage, Way
 from qudag_node.peerid import PeerId
@@ -167,5 +168,6 @@ class EchoRound:
                 received=read.whole("received"), dropped=read.whole("dropped"), unsent=read.whole("unsent")
             )
         except PeerError as exc:
-            self.errors.append(f"loss cannot be placed to the end: the peer's counts are missing: {exc}")
+            why = why_no_counts(self._context, self._peer, exc)
+            self.errors.append(f"loss cannot be placed to the end: {why}")
             return None

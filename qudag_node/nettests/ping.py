@@ -13,8 +13,8 @@ from qudag_node.errors import PeerUnreachableError
 from qudag_node.nettests.context import Context
 from qudag_node.nettests.echo import EchoService
 from qudag_node.nettests.echoround import EchoRound
-from qudag_node.nettests.ping_statistics import ping_statistics
-from qudag_node.nettests.ping_verdict import verdict_of, why_nothing_came_back
+from qudag_node.nettests.ping_statistics import Silence, ping_statistics, silence_of
+from qudag_node.nettests.ping_verdict import has_stopped_answering, verdict_of, why_nothing_came_back
 from qudag_node.nettests.requests import PingOptions
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.stampsession import StampPlan, open_stamp
@@ -63,13 +63,20 @@ async def _over_udp(context: Context, options: PingOptions) -> Measured:
         await session.sent(lambda event: _tell(context, event, options.count))
         measured = await session.result()
     statistics = measured.statistics
+    silence = _end_of(
+        context,
+        measured.silence,
+        is_told=measured.has_reached is not None,
+        is_all_sent=_is_all_sent(context, statistics, options),
+    )
     return Measured(
-        success=statistics["received"] > 0,
+        success=statistics["received"] > 0 and silence is None,
         verdict=verdict_of(
             context.peer_name,
             statistics,
             "by STAMP over UDP",
             why_nothing=why_nothing_came_back(measured.has_reached, session.port),
+            silence=silence,
         ),
         method="stamp-udp",
         fields=statistics,
@@ -101,14 +108,33 @@ async def _over_echoes(context: Context, options: PingOptions, way: Way) -> Meas
     )
     timestamps = str(statistics.pop("timestamps"))
     by = "over the link" if way is Way.LINK else f"through the overlay, {count_of(echoes.hops, 'hop')}"
+    silence = _end_of(
+        context,
+        silence_of(echoes.probes),
+        is_told=counts is not None,
+        is_all_sent=_is_all_sent(context, statistics, options),
+    )
     return Measured(
-        success=statistics["received"] > 0,
-        verdict=verdict_of(context.peer_name, statistics, by),
+        success=statistics["received"] > 0 and silence is None,
+        verdict=verdict_of(context.peer_name, statistics, by, silence=silence),
         method="link-echo" if way is Way.LINK else "overlay-echo",
         fields=statistics,
         errors=tuple(echoes.errors),
         timestamps=timestamps,
     )
+
+
+def _is_all_sent(context: Context, statistics: Mapping[str, Any], options: PingOptions) -> bool:
+    return statistics["sent"] >= options.count or context.stopping.is_set()
+
+
+def _end_of(context: Context, silence: Silence, *, is_told: bool, is_all_sent: bool) -> Silence | None:
+    """Return the silence in which the ping ended, if the peer went away; None when it is there."""
+    is_reached = context.port.facts(context.peer).hops > 0
+    has_stopped = has_stopped_answering(
+        silence, is_told=is_told, is_reached=is_reached, is_all_sent=is_all_sent
+    )
+    return silence if has_stopped else None
 
 
 def _service_of(context: Context) -> EchoService:

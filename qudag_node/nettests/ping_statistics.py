@@ -30,11 +30,13 @@ __all__ = [
     "ClockRelation",
     "Probes",
     "ReflectorCounts",
+    "Silence",
     "Times",
     "account",
     "guess_counts",
     "ping_statistics",
     "relate_clocks",
+    "silence_of",
     "times_of",
 ]
 
@@ -235,6 +237,26 @@ def guess_counts(probes: Probes) -> tuple[ReflectorCounts, int]:
         return ReflectorCounts(received=probes.replied), probes.replied
     reach = probes.highest + 1
     return ReflectorCounts(received=min(probes.highest_reply + 1, reach)), reach
+
+
+class Silence(NamedTuple):
+    """The packets at the end that nobody answered.
+
+    Attributes:
+        packets: How many were sent after the last that was answered.
+        after_s: When that one was due, from the first packet on; 0 when none was.
+    """
+
+    packets: int
+    after_s: float
+
+
+def silence_of(probes: Probes) -> Silence:
+    """Return how the session ended: with answers, or in silence."""
+    if probes.highest < 0:
+        return Silence(len(probes), 0.0)
+    due = probes.due_mono_ns
+    return Silence(len(probes) - probes.highest - 1, (due[probes.highest] - due[0]) / _SECOND_NS)
 
 
 class Times(NamedTuple):

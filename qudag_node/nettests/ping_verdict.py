@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qudag_node.nettests.ping_statistics import Silence
 from qudag_node.nettests.words import count_of, delay, percent
 
-__all__ = ["verdict_of", "why_nothing_came_back"]
+__all__ = ["has_stopped_answering", "verdict_of", "why_nothing_came_back"]
+
+# Where counts are missing, so many packets without an answer at the end are no accident.
+_SILENT_PACKETS = 3
 
 _PLACES = {
     "forward_lost": "lost on the way there",
@@ -18,7 +22,28 @@ _PLACES = {
 }
 
 
-def verdict_of(name: str, statistics: Mapping[str, Any], by: str, *, why_nothing: str = "") -> str:
+def has_stopped_answering(silence: Silence, *, is_told: bool, is_reached: bool, is_all_sent: bool) -> bool:
+    """Whether the peer went away while it was being pinged.
+
+    Args:
+        silence: The packets at the end that were not answered.
+        is_told: It said in the end what had arrived, so it is there.
+        is_reached: There is still a way to it.
+        is_all_sent: Everything could be sent, or the test was told to stop.
+    """
+    if is_told:
+        return False
+    return silence.packets >= _SILENT_PACKETS or (not is_reached and (silence.packets > 0 or not is_all_sent))
+
+
+def verdict_of(
+    name: str,
+    statistics: Mapping[str, Any],
+    by: str,
+    *,
+    why_nothing: str = "",
+    silence: Silence | None = None,
+) -> str:
     """Return the sentence.
 
     Args:
@@ -26,6 +51,7 @@ def verdict_of(name: str, statistics: Mapping[str, Any], by: str, *, why_nothing
         statistics: The figures of a ping, as they stand in its result.
         by: How it was pinged.
         why_nothing: What to say when nothing came back.
+        silence: Of a peer that stopped answering.
     """
     sent, rtt = statistics["sent"], statistics["rtt"]
     if not sent:
@@ -34,7 +60,18 @@ def verdict_of(name: str, statistics: Mapping[str, Any], by: str, *, why_nothing
         return f"{name}: none of {count_of(sent, 'packet')} was answered {by}{why_nothing}"
     has_p99 = statistics["sufficiency"]["enough"]
     slow = f"p99 {delay(rtt['p99_s'])}" if has_p99 else f"slowest {delay(rtt['max_s'])}"
-    return f"{name}: {delay(rtt['p50_s'])} round trip (median), {slow}, {by}; {_losses(statistics)}"
+    figures = f"{delay(rtt['p50_s'])} round trip (median), {slow}, {by}"
+    if silence is None:
+        return f"{name}: {figures}; {_losses(statistics)}"
+    until_then = _losses(_before(statistics, silence))
+    return f"{name}: stopped answering after {silence.after_s:.1f} s; until then {figures}; {until_then}"
+
+
+def _before(statistics: Mapping[str, Any], silence: Silence) -> dict[str, Any]:
+    """Return the losses without those of the packets that were sent after the last answer."""
+    places = {**statistics, "unplaced_lost": 0, "sent": statistics["sent"] - silence.packets}
+    lost = places["forward_lost"] + places["backward_lost"] + places["late"]
+    return {**places, "loss_ratio": lost / places["sent"]}
 
 
 def _losses(statistics: Mapping[str, Any]) -> str:

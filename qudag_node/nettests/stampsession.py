@@ -24,6 +24,7 @@ from qudag_node.errors import DeclinedError, PeerError, PeerUnreachableError
 from qudag_node.host.clock_state import same_clock_mark
 from qudag_node.nettests.context import Context
 from qudag_node.nettests.params import Params
+from qudag_node.nettests.ping_statistics import Silence
 from qudag_node.nettests.responder import SESSION_BYTES
 from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES
 from qudag_node.nettests.stamp.tlvs import EXTENSION_BYTES
@@ -31,7 +32,15 @@ from qudag_node.nettests.workers import Worker, WorkerError
 from qudag_node.overlay.testport import LinkFacts
 from qudag_node.peerid import PeerId
 
-__all__ = ["SMALLEST_BYTES", "StampMeasured", "StampPlan", "StampSession", "open_stamp", "plain_address"]
+__all__ = [
+    "SMALLEST_BYTES",
+    "StampMeasured",
+    "StampPlan",
+    "StampSession",
+    "open_stamp",
+    "plain_address",
+    "why_no_counts",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +104,7 @@ class StampMeasured:
         notes: Remarks about this host.
         errors: What went wrong, in lines.
         has_reached: Whether any packet reached the peer; None when it could not be asked.
+        silence: The packets at the end that it did not answer.
         due_mono_ns: With ``keep``: when each answered packet was due, by the monotonic clock of this host.
         round_trip_ns: With ``keep``: its round trip.
     """
@@ -104,6 +114,7 @@ class StampMeasured:
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     has_reached: bool | None = None
+    silence: Silence
     due_mono_ns: array[int]
     round_trip_ns: array[int]
 
@@ -242,6 +253,7 @@ class StampSession:
             notes=_notes_of(found),
             errors=tuple(errors),
             has_reached=account["received"] > 0 if account else None,
+            silence=Silence(*found["silence"]),
             due_mono_ns=array("q", found.get("due_mono_ns", b"")),
             round_trip_ns=array("q", found.get("round_trip_ns", b"")),
         )
@@ -257,8 +269,16 @@ class StampSession:
             told = await self._context.control.ask(self._peer, "session.end", asked, timeout_s=_END_TIMEOUT_S)
             return _read_account(told)
         except PeerError as exc:
-            errors.append(f"loss cannot be placed to the end: the peer's counts are missing: {exc}")
+            errors.append(
+                f"loss cannot be placed to the end: {why_no_counts(self._context, self._peer, exc)}"
+            )
             return {}
+
+
+def why_no_counts(context: Context, peer: PeerId, exc: PeerError) -> str:
+    """Say why a peer does not tell in the end what arrived there."""
+    why = str(exc) if context.port.facts(peer).hops else "it cannot be reached any more"
+    return f"the peer's counts are missing: {why}"
 
 
 def plain_address(host: str) -> str:

@@ -32,7 +32,7 @@ from qudag_node.host.timestamps import (
     wait_for_stamps,
 )
 from qudag_node.nettests.pacing import Schedule, sharpen_this_thread, wait_until
-from qudag_node.nettests.ping_statistics import Probes, ReflectorCounts, ping_statistics, times_of
+from qudag_node.nettests.ping_statistics import Probes, ReflectorCounts, ping_statistics, silence_of, times_of
 from qudag_node.nettests.stamp.authentication import has_digest, write_digest
 from qudag_node.nettests.stamp.clock import clock_estimate
 from qudag_node.nettests.stamp.departures import Departures
@@ -257,6 +257,7 @@ class _Sender:
         drift_ns = (time.monotonic_ns() - began_mono_ns) // 1000
         return {
             "statistics": self._statistics(counts),
+            "silence": list(silence_of(self._probes)),
             "counts": {**self._session.counts, "impossible": self._probes.impossible},
             "steal_ratio": steal_ratio(before, read_processor_times()),
             "moved_s": schedule.moved_ns / 1e9,

@@ -24,6 +24,7 @@ from qudag_node.nettests.responder import Responder
 from qudag_node.nettests.results import Measured
 from qudag_node.nettests.stampsession import StampPlan, open_stamp, plain_address
 from qudag_node.nettests.workers import Workers
+from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.testport import Way
 from tests.qudag_node.nettests.contexts import Bench, bench
 from tests.qudag_node.nettests.nodes import Tested
@@ -78,11 +79,11 @@ def options(**values: Any) -> PingOptions:
     return replace(PingOptions(count=30, interval_s=0.005, timeout_s=20.0), **values)
 
 
-def check(measured: Measured, sent: int) -> dict[str, Any]:
+def check(measured: Measured, sent: int, *, is_well: bool = True) -> dict[str, Any]:
     """What must hold whatever the machine does."""
     fields: dict[str, Any] = dict(measured.fields)
     assert fields["sent"] == sum(fields[place] for place in PLACES) == sent
-    assert measured.success, measured
+    assert measured.success == is_well, measured
     assert fields["rtt"]["samples"] == fields["received"] + fields["late"]
     both = fields["forward_delay"]["avg_s"] + fields["backward_delay"]["avg_s"]
     assert both == pytest.approx(fields["rtt"]["avg_s"], abs=2e-9)
@@ -162,14 +163,35 @@ async def test_a_reflector_that_dies_meanwhile_is_told_of_and_what_came_back_is_
         await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told), PATIENCE_S)
         (reflector,) = list(vars(network.reflectors)["_running"])
         os.kill(reflector.pid, signal.SIGKILL)
-        await until(lambda: network.reflectors.running == 0, PATIENCE_S)
+        told = network.bench.told
+        await until(lambda: told[-1].get("sent", 0) - told[-1].get("received", 0) > 10, PATIENCE_S)
         stopping.set()
         measured = await running
         fields: dict[str, Any] = dict(measured.fields)
-        check(measured, fields["sent"])
+        check(measured, fields["sent"], is_well=False)
+        assert measured.verdict.startswith("b: stopped answering after ")
         assert any("the peer's counts are missing" in error for error in measured.errors)
         assert fields["received"] > 0
-        assert fields["unplaced_lost"] >= 0
+        assert fields["unplaced_lost"] > 10
+
+
+async def test_a_peer_that_goes_away_while_it_is_pinged_is_no_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qudag_node.nettests.responder._OUT_OF_REACH_S", 0.1)
+    async with pinging("ab") as network:
+        a, b = network.nodes
+        context = network.context(a, b)
+        running = asyncio.create_task(run(context, options(count=1000, via="link", timeout_s=1.0)))
+        await until(lambda: any(told.get("received", 0) > 0 for told in network.bench.told), PATIENCE_S)
+        for link in a.node.overlay.links():
+            link.leave(GoodbyeReason.REMOVED)
+        measured = await running
+        assert not measured.success
+        assert measured.verdict.startswith("b: stopped answering after ")
+        assert "; until then " in measured.verdict
+        assert any(error.endswith("it cannot be reached any more") for error in measured.errors)
+        await until(lambda: len(network.bench.responders[b.id]) == 0, PATIENCE_S)
 
 
 async def test_a_ping_that_is_cancelled_leaves_nothing_behind() -> None:

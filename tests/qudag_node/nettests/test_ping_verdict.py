@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from qudag_node.nettests.ping_verdict import verdict_of, why_nothing_came_back
+from qudag_node.nettests.ping_statistics import Silence
+from qudag_node.nettests.ping_verdict import has_stopped_answering, verdict_of, why_nothing_came_back
 
 
 def statistics(
@@ -51,3 +52,31 @@ def test_why_nothing_came_back_is_said_as_far_as_it_is_known() -> None:
     assert "does not say" in why_nothing_came_back(None, 7)
     assert "no answer came back" in why_nothing_came_back(True, 7)
     assert "blocks UDP port 7" in why_nothing_came_back(False, 7)
+
+
+def test_a_peer_that_stopped_answering_is_told_of_and_what_was_before_stands_alone() -> None:
+    figures = statistics(sent=1000, forward_lost=5, backward_lost=4, unplaced_lost=540)
+    assert verdict_of("b", figures, "by STAMP", silence=Silence(540, 4.59)) == (
+        "b: stopped answering after 4.6 s; until then 25.0 ms round trip (median), p99 50.0 ms, by STAMP; "
+        "1.96 % of 460 lost: 5 lost on the way there, 4 lost on the way back"
+    )
+
+
+@pytest.mark.parametrize(
+    ("packets", "is_told", "is_reached", "is_all_sent", "has_stopped"),
+    [
+        (500, True, True, True, False),  # lost on their way: it says so
+        (500, False, True, True, True),  # it hangs, or has begun anew
+        (1, False, True, True, False),
+        (1, False, False, True, True),
+        (0, False, False, True, False),  # it went away when all was answered
+        (0, False, False, False, True),
+    ],
+)
+def test_a_peer_has_stopped_answering_when_it_says_nothing_in_the_end(
+    packets: int, is_told: bool, is_reached: bool, is_all_sent: bool, has_stopped: bool
+) -> None:
+    found = has_stopped_answering(
+        Silence(packets, 1.0), is_told=is_told, is_reached=is_reached, is_all_sent=is_all_sent
+    )
+    assert found == has_stopped
