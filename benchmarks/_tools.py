@@ -105,7 +105,7 @@ def iperf3(source: Namespace, target: Namespace, *arguments: str, host: str = ""
         report: dict[str, Any] = json.loads(
             source.run("iperf3", "-c", host or target.address, "-J", *arguments)
         )
-        server.wait(10)
+        server.kill()  # one that was not told of the end would wait on; its client has reported
     end: dict[str, Any] = report["end"]
     return end
 
