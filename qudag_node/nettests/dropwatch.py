@@ -1,7 +1,8 @@
 """Where test messages were dropped: what this node, the relays and the peer count before and after.
 
 The counts are the nodes' own and of all tests that pass them, not only of one: while several run, each sees
-the drops of all.
+the drops of all. So where nothing is missing nothing is placed, and an answer that nobody waits for any more
+is none of what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import cast
 
 from qudag_node.errors import NodeError
 from qudag_node.nettests.context import Context
+from qudag_node.nettests.control import ControlDropCause
 from qudag_node.nettests.tracing import name_of
 from qudag_node.overlay.text import clean_text
 from qudag_node.peerid import PeerId
@@ -47,13 +49,16 @@ class DropWatch:
         self._after = await self._ask()
 
     def places(self, lost: int) -> list[dict[str, object]]:
-        """Return where messages were dropped, and what of ``lost`` nobody counts; the most first."""
+        """Return where ``lost`` messages were dropped, and what of them nobody counts; the most first."""
+        if not lost:
+            return []
         own_id = self._context.port.own_id
         places: list[dict[str, object]] = []
         for peer in self._before.keys() & self._after.keys():
             where = "here" if peer == own_id else "peer" if peer == self._context.target else "relay"
             for cause, count in risen(self._before[peer], self._after[peer]).items():
-                places.append(self._place(where, peer, cause, count))
+                if cause != ControlDropCause.UNASKED:
+                    places.append(self._place(where, peer, cause, count))
         places.sort(key=lambda place: (-cast("int", place["count"]), str(place["cause"])))
         counted = sum(cast("int", place["count"]) for place in places)
         if lost > counted:

@@ -178,6 +178,12 @@ class RateSearch:
         return self._good
 
     @property
+    def found_at_try(self) -> int | None:
+        """How often ``found`` was tried until it met the goal; None when that was never tried itself."""
+        verdicts = [step.is_met for step in self.steps if step.rate == self._good]
+        return verdicts.index(True) + 1 if any(verdicts) else None
+
+    @property
     def refused(self) -> float | None:
         """The lowest rate that was given up; None when none was."""
         return self._bad

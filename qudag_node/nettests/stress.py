@@ -462,8 +462,9 @@ def _verdict(
         least = min(each.rate for each in search.steps) if search.steps else step.rate_per_s
         return f"{name}: {goal} is not met even at {_rate(least)} messages/s: {figures}{_where(places)}"
     end = _END_WORDS.get(search.end, "") if search.end is not None else _END_WORDS[SearchEnd.STEPS]
+    again = " at the second try" if search.found_at_try == 2 else ""
     refused = f", not at {_rate(search.refused)}/s" if search.refused is not None else ""
-    return f"{name}: {goal} is met up to {_rate(search.found)} messages/s{refused} ({figures}){end}"
+    return f"{name}: {goal} is met up to {_rate(search.found)} messages/s{again}{refused} ({figures}){end}"
 
 
 def _rate(per_s: float) -> str:

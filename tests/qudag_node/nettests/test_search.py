@@ -72,6 +72,17 @@ def test_a_rate_is_given_up_only_when_it_has_failed_twice() -> None:
     assert rate == pytest.approx(141.42, abs=0.01)
     assert search.steps == [Step(100, False), Step(100, True), Step(200, False), Step(200, False)]
     assert (search.found, search.refused) == (100, 200)
+    assert search.found_at_try == 2
+    search.record(is_met=True)
+    assert (search.found, search.found_at_try) == (rate, 1)
+
+
+def test_what_was_never_tried_itself_met_the_goal_at_no_try() -> None:
+    search = RateSearch(start=100, most=400)
+    assert search.found_at_try is None
+    search.record(is_met=True, offered=60)
+    search.record(is_met=True, offered=60)
+    assert (search.found, search.found_at_try) == (60, None)
 
 
 def test_a_sender_that_falls_short_once_gets_another_try() -> None:

@@ -17,13 +17,14 @@ from qudag_node.errors import DeclinedError, PeerUnreachableError
 from qudag_node.nettests import stress
 from qudag_node.nettests.consent import Caps, Consent
 from qudag_node.nettests.context import Context
-from qudag_node.nettests.load import LoadService, decode_load
+from qudag_node.nettests.load import LoadAck, LoadService, decode_load, encode_ack
 from qudag_node.nettests.messages import Opcode
 from qudag_node.nettests.requests import StressOptions
 from qudag_node.nettests.responder import Responder
 from qudag_node.nettests.results import Measured
 from qudag_node.overlay.frames import GoodbyeReason
 from qudag_node.overlay.routed import RoutedKind, RoutedMessage
+from qudag_node.overlay.testport import Way
 from tests.qudag_node.nettests.contexts import Bench, bench, drop_on_the_way
 from tests.qudag_node.nettests.nodes import Tested
 from tests.qudag_node.overlay.links import until
@@ -125,6 +126,26 @@ async def test_what_nobody_counts_was_dropped_in_an_unknown_place() -> None:
     assert "50 messages dropped by an unknown place" in measured.verdict
 
 
+@pytest.mark.parametrize(("every", "causes"), [(None, set()), (5, {"routed_no_route"})])
+async def test_a_drop_that_is_none_of_the_messages_is_not_told(every: int | None, causes: set[str]) -> None:
+    async with loading("abc") as nodes:
+        a, b, c = nodes.nodes
+        if every is not None:
+            drop_on_the_way(b, every=every, where=is_load)
+        context = nodes.context(a, c)
+        run = asyncio.create_task(stress.run(context, options(duration_s=60.0)))
+        await until(lambda: any(told["delivered"] >= 20 for told in nodes.bench.told))
+        # As an acknowledgement does that comes when its test is over.
+        c.port.send(a.id, encode_ack(LoadAck(bytes(16), 0, 0, 1)), way=Way.OVERLAY)
+        await until(lambda: "test_unasked" in a.port.drop_counts())
+        context.stopping.set()
+        measured = await run
+    fields: dict[str, Any] = dict(measured.fields)
+    assert {drop["cause"] for drop in fields["drops"]} == causes
+    assert (fields["offered"] > fields["delivered"]) is bool(causes)
+    assert "test_unasked" not in measured.verdict
+
+
 async def test_a_relay_that_lets_nothing_through_is_a_failure() -> None:
     async with loading("abc") as nodes:
         drop_on_the_way(nodes.nodes[1], where=is_load)
@@ -161,6 +182,21 @@ async def test_the_highest_rate_that_meets_the_goal_is_found() -> None:
     assert tried >= {(20.0, True), (40.0, True), (80.0, False)}
     assert fields["loss_ratio"] < 0.05
     assert f"loss<5% is met up to {found:.3g} messages/s, not at" in measured.verdict
+
+
+async def test_a_rate_that_met_the_goal_at_the_second_try_only_says_so() -> None:
+    async with loading("abc") as nodes:
+
+        def is_of_the_first_try(message: RoutedMessage) -> bool:
+            load = decode_load(message.body) if is_load(message) else None
+            return load is not None and load.step == 0
+
+        drop_on_the_way(nodes.nodes[1], where=is_of_the_first_try)
+        measured, fields = await stressed(
+            nodes, rate_per_s=20.0, max_rate_per_s=20.0, duration_s=5.0, find="loss<50%"
+        )
+    assert [step["is_met"] for step in fields["steps"]] == [False, True]
+    assert "loss<50% is met up to 20 messages/s at the second try (" in measured.verdict
 
 
 async def test_a_goal_that_is_never_met_is_told_and_fails() -> None:
