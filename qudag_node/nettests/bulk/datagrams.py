@@ -17,12 +17,23 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["HEADER_BYTES", "Arrivals", "pack_burst", "unpack_burst"]
+__all__ = ["HEADER_BYTES", "Arrivals", "StepArrivals", "gaps_of", "pack_burst", "unpack_burst"]
 
 _HEADER = struct.Struct("!8sH2xIQ")
 HEADER_BYTES: Final = _HEADER.size
-#: Gaps that may still be filled; of more the oldest are lost for good.
+#: Gaps of one step that may still be filled; of more the oldest are lost for good.
 _MAX_GAPS = 4096
+#: All streams of a process have so many together, for each step that is counted.
+_ALL_GAPS = 16_384
+#: Steps whose packets are still taken: the newest, and the one before it for what comes late.
+_LIVE_STEPS = 2
+#: Steps whose counts are kept; they are asked for as soon as each is over.
+_KEPT_STEPS = 32
+
+
+def gaps_of(streams: int) -> int:
+    """Return how many gaps each of so many streams may remember, of one step."""
+    return min(_MAX_GAPS, max(1, _ALL_GAPS // streams))
 
 
 def pack_burst(
@@ -62,6 +73,9 @@ def unpack_burst(data: memoryview, size: int, tag: bytes) -> tuple[int, tuple[in
 class Arrivals:
     """Which packets of one step of a stream have arrived.
 
+    Args:
+        max_gaps: So many gaps are remembered.
+
     Attributes:
         received: Packets, each counted once.
         duplicates: Packets that had been there already.
@@ -78,6 +92,7 @@ class Arrivals:
         "_gap_ends",
         "_gap_starts",
         "_longest",
+        "_max_gaps",
         "_transit_ns",
         "duplicates",
         "head_bytes",
@@ -90,7 +105,8 @@ class Arrivals:
         "span_ns",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, max_gaps: int = _MAX_GAPS) -> None:
+        self._max_gaps = max_gaps
         self.received = self.duplicates = self.reordered = self.next_number = self.receiver_dropped = 0
         self.received_bytes = self.head_bytes = self.span_ns = 0
         self._first_ns = 0
@@ -130,12 +146,20 @@ class Arrivals:
         """
         self.receiver_dropped += min(gap, dropped * self._longest)
 
+    @property
+    def gaps(self) -> int:
+        """How many gaps are remembered."""
+        return len(self._gap_starts)
+
+    def forget_gaps(self) -> None:
+        """What has not arrived will not: keep the counts alone."""
+        self._gap_starts, self._gap_ends = [], []
+
     def _advance(self, first: int, count: int) -> None:
         if first > self.next_number:
             self._gap_starts.append(self.next_number)
             self._gap_ends.append(first)
-            if len(self._gap_starts) > _MAX_GAPS:
-                del self._gap_starts[: _MAX_GAPS // 2], self._gap_ends[: _MAX_GAPS // 2]
+            self._bound_gaps()
         self.next_number = first + count
         self.received += count
 
@@ -154,3 +178,72 @@ class Arrivals:
         parts = [(a, b) for a, b in ((start, number), (number + 1, end)) if a < b]
         self._gap_starts[at : at + 1] = [a for a, _ in parts]
         self._gap_ends[at : at + 1] = [b for _, b in parts]
+        self._bound_gaps()
+
+    def _bound_gaps(self) -> None:
+        if len(self._gap_starts) > self._max_gaps:
+            count = max(1, self._max_gaps // 2)
+            del self._gap_starts[:count], self._gap_ends[:count]
+
+
+class StepArrivals:
+    """What has arrived of the steps of one stream: few are kept, for it is the sender who numbers them.
+
+    Args:
+        is_single: The test is one step, 0; else they come one after the other, each with a higher number.
+        max_gaps: So many gaps are remembered of each step that is still taken.
+
+    Attributes:
+        by_step: The newest steps.
+        received: Packets of all steps, each counted once.
+    """
+
+    __slots__ = ("_is_single", "_max_gaps", "_newest", "by_step", "received")
+
+    def __init__(self, *, is_single: bool, max_gaps: int) -> None:
+        self._is_single = is_single
+        self._max_gaps = max_gaps
+        self._newest: int | None = None
+        self.by_step: dict[int, Arrivals] = {}
+        self.received = 0
+
+    @property
+    def all(self) -> list[Arrivals]:
+        """Those of the newest steps; any thread may ask."""
+        return list(self.by_step.values())
+
+    def take(
+        self, step: int, numbers: tuple[int, ...], sent_ns: int, received_ns: int, size: int, dropped: int = 0
+    ) -> bool:
+        """Count what one call received, before which the socket had no room ``dropped`` times.
+
+        Returns:
+            Whether it was counted; a step that is over, or that the test has not, is not.
+        """
+        arrivals = self._find(step)
+        if arrivals is None:
+            return False
+        gap, before = max(0, numbers[0] - arrivals.next_number), arrivals.received
+        arrivals.take(numbers, sent_ns, received_ns, size)
+        self.received += arrivals.received - before
+        if dropped:
+            arrivals.take_overflow(dropped, gap)
+        return True
+
+    def _find(self, step: int) -> Arrivals | None:
+        if step == self._newest:
+            return self.by_step[step]
+        if self._is_single and step:
+            return None
+        newest_first = list(reversed(self.by_step))
+        if step in newest_first[:_LIVE_STEPS]:
+            return self.by_step[step]
+        if newest_first and step <= newest_first[0]:
+            return None
+        if len(newest_first) >= _LIVE_STEPS:
+            self.by_step[newest_first[_LIVE_STEPS - 1]].forget_gaps()
+        if len(newest_first) >= _KEPT_STEPS:
+            del self.by_step[newest_first[-1]]
+        arrivals = self.by_step[step] = Arrivals(self._max_gaps)
+        self._newest = step
+        return arrivals

@@ -17,10 +17,10 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from qudag_node.nettests.bulk.datagrams import HEADER_BYTES, Arrivals, pack_burst, unpack_burst
+from qudag_node.nettests.bulk.datagrams import HEADER_BYTES, StepArrivals, gaps_of, pack_burst, unpack_burst
 from qudag_node.nettests.bulk.load import Load
 from qudag_node.nettests.bulk.meeting import be_patient
 from qudag_node.nettests.bulk.proofs import (
@@ -62,6 +62,7 @@ _STALLED_S = 5.0
 _EVENT_PERIOD_S = 0.25
 _MAX_STEPS = 4096
 _ORDER_POLL_S = 0.005
+_MAX_TOLD_STEPS = 32
 _INT = struct.Struct("@i")
 
 
@@ -80,7 +81,6 @@ class _Stream:
     strangers: int = 0
     overflow: int = 0
     error: str = ""
-    arrivals_by_step: dict[int, Arrivals] = field(default_factory=dict[int, Arrivals])
 
 
 def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -348,9 +348,10 @@ class _Receiver:
         self._cap = float(params["rate_bits_per_s"])
         self._key, self._purpose = bytes(params["key"]), int(params["purpose"])
         self._streams = _meet(params, channel)
+        max_gaps = gaps_of(len(self._streams))
+        self._arrivals = [StepArrivals(is_single=self._is_single, max_gaps=max_gaps) for _ in self._streams]
         self._stopping = False
         self._samples = Samples()
-        self._begin_ns = 0
 
     def run(self) -> dict[str, Any]:
         streams, channel = self._streams, self._channel
@@ -374,7 +375,7 @@ class _Receiver:
             "samples": self._samples.pack(self._pack_bytes),
             "streams": len(streams),
             "steps": self._steps(),
-            "packets": sum(each.received for stream in streams for each in stream.arrivals_by_step.values()),
+            "packets": sum(each.received for each in self._arrivals),
             "moved_bytes": sum(stream.received_bytes for stream in streams),
             "strangers": sum(stream.strangers for stream in streams),
             "why_early": why_early,
@@ -411,12 +412,12 @@ class _Receiver:
     def _sample(self, begin_ns: int, load: Load) -> None:
         load.sample()
         streams = self._streams
-        arrivals = [each for stream in streams for each in list(stream.arrivals_by_step.values())]
+        arrivals = [each for stream in self._arrivals for each in stream.all]
         self._samples.add(
             {
                 "t_us": (time.monotonic_ns() - begin_ns) // 1000,
                 "bytes": sum(stream.received_bytes for stream in streams),
-                "packets": sum(each.received for each in arrivals),
+                "packets": sum(each.received for each in self._arrivals),
                 "missing": sum(each.missing for each in arrivals),
                 "jitter_us": int(max((each.jitter_ns for each in arrivals), default=0)) // 1000,
                 "receiver_dropped": sum(each.receiver_dropped for each in arrivals),
@@ -427,9 +428,8 @@ class _Receiver:
         )
 
     def _counts(self, step: int) -> dict[str, int]:
-        arrivals = [
-            stream.arrivals_by_step[step] for stream in self._streams if step in stream.arrivals_by_step
-        ]
+        found = (each.by_step.get(step) for each in self._arrivals)
+        arrivals = [each for each in found if each is not None]
         return {
             "step": step,
             "received": sum(each.received for each in arrivals),
@@ -444,11 +444,11 @@ class _Receiver:
 
     def _steps(self) -> dict[str, dict[str, int]]:
         """The newest steps; those before have been told."""
-        steps = {step for stream in self._streams for step in list(stream.arrivals_by_step)}
-        return {str(step): self._counts(step) for step in sorted(steps)[-32:]}
+        steps = {step for each in self._arrivals for step in list(each.by_step)}
+        return {str(step): self._counts(step) for step in sorted(steps)[-_MAX_TOLD_STEPS:]}
 
     def _receive(self, stream: _Stream) -> None:
-        sock, tag = stream.sock, stream.tag
+        sock, tag, arrivals = stream.sock, stream.tag, self._arrivals[stream.number]
         buffer = bytearray(_DATAGRAM_BYTES + 1)
         view = memoryview(buffer)
         room = socket.CMSG_SPACE(4) * 2
@@ -475,16 +475,8 @@ class _Receiver:
                 self._take_other(stream, bytes(view[: min(count, HELLO_BYTES + 1)]))
                 continue
             step, numbers, sent_ns = burst
-            arrivals = stream.arrivals_by_step.get(step)
-            if arrivals is None:
-                if len(stream.arrivals_by_step) >= _MAX_STEPS:
-                    continue
-                arrivals = stream.arrivals_by_step[step] = Arrivals()
-            gap = max(0, numbers[0] - arrivals.next_number)
-            arrivals.take(numbers, sent_ns, received_ns, count)
-            stream.received_bytes += count
-            if dropped != stream.overflow:
-                arrivals.take_overflow(dropped - stream.overflow, gap)
+            if arrivals.take(step, numbers, sent_ns, received_ns, count, dropped - stream.overflow):
+                stream.received_bytes += count
                 stream.overflow = dropped
 
     def _take_other(self, stream: _Stream, data: bytes) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 
@@ -15,6 +18,10 @@ from qudag_node.nettests.worker.jobs import load_job
 
 #: The node closes its end as soon as it has read the last event.
 _LEAVE_S = 5.0
+#: Far more than any job takes: a mistake, or a peer that found one, does not take the host's memory.
+_MAX_DATA_BYTES = 1 << 30
+#: Of a thread; a job may have 64.
+_STACK_BYTES = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     # Ctrl-C goes to everything on the terminal; when this ends is the node's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _bound_memory()
     with socket.socket(fileno=int(words[0])) as sock:
         asked = read_frame(sock)
         if asked is None:
@@ -34,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(asked, channel)
         channel.leave(_LEAVE_S)
         return code
+
+
+def _bound_memory() -> None:
+    threading.stack_size(_STACK_BYTES)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _MAX_DATA_BYTES if most == resource.RLIM_INFINITY else min(most, _MAX_DATA_BYTES)
+    with contextlib.suppress(OSError, ValueError):  # not every system has it
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _run(asked: dict[str, object], channel: Channel) -> int:

@@ -65,3 +65,7 @@ def nonsense(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         b"\xff\xff\xff\xff"
     )
     return {"stopped": channel.wait_stop(60)}
+
+
+def hoard(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    return {"hoarded": len(bytearray(int(params["bytes"])))}

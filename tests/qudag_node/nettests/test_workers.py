@@ -18,7 +18,7 @@ from tests.conftest import REPO
 from tests.qudag_node.nettests import jobs
 
 PATIENCE_S = 60.0
-NAMES = ("count", "fail", "crash", "refuse", "die", "chatter", "wait", "linger", "nonsense")
+NAMES = ("count", "fail", "crash", "refuse", "die", "chatter", "wait", "linger", "nonsense", "hoard")
 JOBS = {name: f"{jobs.MODULE}:{name}" for name in NAMES}
 
 
@@ -75,6 +75,15 @@ async def test_a_job_that_fails_says_so_in_one_line(workers: Workers, job: str, 
             await worker.result(PATIENCE_S)
         with pytest.raises(WorkerError, match=text):
             await worker.wait_for("never", PATIENCE_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound a process's memory")
+async def test_a_job_takes_so_much_memory_at_most(workers: Workers) -> None:
+    async with await workers.start("hoard", {"bytes": 100 << 20}) as worker:
+        assert (await worker.result(PATIENCE_S))["hoarded"] == 100 << 20
+    async with await workers.start("hoard", {"bytes": 4 << 30}) as worker:
+        with pytest.raises(WorkerError, match="MemoryError"):
+            await worker.result(PATIENCE_S)
 
 
 async def test_who_waits_for_what_never_comes_is_told(workers: Workers) -> None:

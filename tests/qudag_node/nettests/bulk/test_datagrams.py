@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qudag_node.nettests.bulk.datagrams import HEADER_BYTES, Arrivals, pack_burst, unpack_burst
+from qudag_node.nettests.bulk.datagrams import (
+    HEADER_BYTES,
+    Arrivals,
+    StepArrivals,
+    gaps_of,
+    pack_burst,
+    unpack_burst,
+)
 
 TAG = b"qudagtag"
 
@@ -89,6 +96,56 @@ def test_gaps_are_bounded() -> None:
     assert (arrivals.received, arrivals.missing) == (20_000, 19_999)
     arrivals.take((39_997,), 0, 0)
     assert arrivals.reordered == 1
+
+
+def test_gaps_that_are_split_are_bounded_too() -> None:
+    arrivals = Arrivals(max_gaps=8)
+    arrivals.take((1000,), 0, 0)
+    for number in range(999, 0, -2):
+        arrivals.take((number,), 0, 0)
+        assert arrivals.gaps <= 8
+
+
+def test_all_streams_share_the_gaps() -> None:
+    assert gaps_of(1) == gaps_of(4) == 4096
+    assert gaps_of(64) * 64 == gaps_of(4) * 4
+
+
+def test_a_test_of_one_step_takes_no_other() -> None:
+    steps = StepArrivals(is_single=True, max_gaps=8)
+    assert steps.take(0, (0,), 0, 0, 100)
+    assert not steps.take(1, (0,), 0, 0, 100)
+    assert steps.take(0, (1,), 0, 0, 100)
+    assert (list(steps.by_step), steps.received) == ([0], 2)
+
+
+def test_of_a_search_the_newest_step_and_the_one_before_are_taken() -> None:
+    steps = StepArrivals(is_single=False, max_gaps=8)
+    assert all(steps.take(step, (0, 2), 0, 0, 100) for step in (3, 4, 4, 3, 6, 4))
+    assert not steps.take(3, (1,), 0, 0, 100)
+    assert not steps.take(5, (1,), 0, 0, 100)
+    assert [(step, each.received, each.gaps) for step, each in steps.by_step.items()] == [
+        (3, 2, 0),
+        (4, 2, 1),
+        (6, 2, 1),
+    ]
+
+
+def test_a_sender_that_invents_steps_and_gaps_takes_little() -> None:
+    steps = StepArrivals(is_single=False, max_gaps=gaps_of(64))
+    for step in range(0, 4096, 16):
+        for number in range(0, 1200, 2):
+            assert steps.take(step, (number,), 0, 0, 100)
+        assert sum(each.gaps for each in steps.all) <= 2 * gaps_of(64)
+    assert list(steps.by_step) == list(range(4096 - 32 * 16, 4096, 16))
+    assert steps.received == 256 * 600
+
+
+def test_what_had_no_room_is_of_the_step_that_goes_on() -> None:
+    steps = StepArrivals(is_single=True, max_gaps=8)
+    steps.take(0, (0,), 0, 0, 100)
+    steps.take(0, (5,), 0, 0, 100, dropped=3)
+    assert steps.by_step[0].receiver_dropped == 3
 
 
 def test_what_the_receiver_had_no_room_for_is_at_most_what_is_missing() -> None:

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from qudag_node.nettests.bulk.proofs import hello
+from qudag_node.nettests.bulk.datagrams import pack_burst
+from qudag_node.nettests.bulk.proofs import hello, packet_tag
 from qudag_node.nettests.bulk.samples import Samples
 from qudag_node.nettests.worker.jobs import JobError
 from tests.qudag_node.nettests.bulk.channels import Running, pair, params
@@ -76,6 +77,32 @@ def test_what_a_stranger_sends_is_not_counted() -> None:
         out, counts = stopped(receiver, sender)
     assert counts["received"] + counts["receiver_dropped"] == out["packets"]
     assert receiver.outcome["strangers"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("is_single", "steps"), [(True, ["0"]), (False, [str(step) for step in range(8, 40)])]
+)
+def test_of_a_sender_that_invents_steps_few_are_kept(is_single: bool, steps: list[str]) -> None:
+    given = params(listen="127.0.0.1", rate_bits_per_s=RATE, duration_s=30.0, is_single=is_single)
+    receiver = Running("udp.receive", given)
+    told = receiver.told("ready")
+    tag = packet_tag(given["key"], 0, given["purpose"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as liar:
+        liar.settimeout(30.0)
+        liar.connect(("127.0.0.1", told["port"]))
+        liar.send(hello(given["key"], 0, given["purpose"]))
+        assert len(liar.recv(2048)) == 32
+        for step in range(40):
+            data = bytearray(100)
+            pack_burst(data, tag, step, 0, 1, 100, 0)
+            liar.send(data)
+        # An answer says that all that came before it has been taken.
+        liar.send(hello(given["key"], 0, given["purpose"]))
+        assert len(liar.recv(2048)) == 32
+    receiver.stop()
+    result = receiver.result()
+    assert list(result["steps"]) == steps
+    assert result["packets"] == (1 if is_single else 40)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this host on Linux only")
