@@ -22,7 +22,7 @@ from qudag_node.nettests.results import Measured
 from qudag_node.nettests.transfers import Figures, figures_of
 from qudag_node.nettests.words import count_of, delay, percent
 
-__all__ = ["MovingRates", "run"]
+__all__ = ["MovingRates", "lost_peer", "run"]
 
 #: Ten packets a second are 16 kbit/s: on a link of 10 Mbit/s that is within the error of the goodput.
 _PING_INTERVAL_S = 0.1
@@ -179,6 +179,8 @@ def _verdict(
     idle: Mapping[str, Any] | None,
     loaded: Mapping[str, Any] | None,
 ) -> str:
+    if any(each.has_lost_peer for each in found.values()):
+        return f"{context.peer_name} {lost_peer(found)}"
     how = options.protocol.upper()
     if options.streams > 1:
         how += f", {count_of(options.streams, 'stream')}"
@@ -190,6 +192,21 @@ def _verdict(
     if loaded is not None and idle is not None:
         text += f"; {delay(idle['p50_s'])} idle, {delay(loaded['p50_s'])} loaded (median round trips)"
     return text
+
+
+def lost_peer(found: Mapping[str, Figures]) -> str:
+    """Say when a peer went away, and what was moved until then."""
+    known = [each for each in found.values() if each.goodput_bits_per_s]
+    if not known:
+        return "went away during the test: what had arrived until then is not known"
+    end_s = max(each.end_s for each in known)
+    when = f"went away after {end_s:.1f} s" if any(each.is_short for each in known) else "answers no more"
+    rates = [
+        f"{rate_text(each.goodput_bits_per_s)} {_WORDS_BY_WAY[way]}"
+        for way, each in found.items()
+        if each.goodput_bits_per_s
+    ]
+    return f"{when}; until then {', '.join(rates)}"
 
 
 def _moved(way: str, figures: Figures) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from qudag_node.errors import DeclinedError, NodeError, PeerError, PeerUnreachableError
+from qudag_node.errors import DeclinedError, NodeError, PeerError, PeerRefusedError, PeerUnreachableError
 from qudag_node.nettests.bulk.samples import SampleError, Samples
 from qudag_node.nettests.bulkservice import (
     MEET_TIMEOUT_S,
@@ -83,11 +83,13 @@ class Half:
     """What one end's job has counted. The other end's is a stranger's word, and has been read as such.
 
     Attributes:
+        is_gone: Its node answered no more when it was asked for this.
         header_ratio: How much larger a full packet is than the payload it carries; None where nobody knows.
     """
 
     samples: Samples
     why_early: str = ""
+    is_gone: bool = False
     streams: int = 1
     congestion_control: str | None = None
     header_ratio: float | None = None
@@ -109,6 +111,12 @@ class Transfer:
     def is_sender_local(self) -> bool:
         """Whether this node sent."""
         return self.way == "forward"
+
+    @property
+    def has_lost_peer(self) -> bool:
+        """Whether the other node was gone at the end."""
+        other = self.receiver if self.is_sender_local else self.sender
+        return other is not None and other.is_gone
 
 
 def link_to(context: Context, what: str) -> LinkFacts:
@@ -344,7 +352,8 @@ class BulkSession:
             )
         except PeerError as exc:
             reason = f"the peer's counts are missing: {exc}"
-            return {way: Half(Samples(), why_early=reason) for way in self._worker_by_way}
+            is_gone = not isinstance(exc, PeerRefusedError)
+            return {way: Half(Samples(), reason, is_gone) for way in self._worker_by_way}
         self._is_ended = True
         return {way: _read_half(told.get(way)) for way in self._worker_by_way}
 

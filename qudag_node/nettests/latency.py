@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qudag_node.nettests.bandwidth import MovingRates
+from qudag_node.nettests.bandwidth import MovingRates, lost_peer
 from qudag_node.nettests.bottleneck import rate_text
 from qudag_node.nettests.bufferbloat import added_latency_s, grade, rfc6349
 from qudag_node.nettests.bulksession import BulkPlan, link_to, open_bulk
@@ -41,6 +41,10 @@ class _Phase:
     end_mono_s: float
     figures_by_way: dict[str, Figures] = field(default_factory=dict[str, Figures])
 
+    @property
+    def has_lost_peer(self) -> bool:
+        return any(each.has_lost_peer for each in self.figures_by_way.values())
+
 
 async def run(context: Context, options: LatencyOptions) -> Measured:
     """Profile the link to a neighbour.
@@ -62,12 +66,17 @@ async def run(context: Context, options: LatencyOptions) -> Measured:
             if context.stopping.is_set():
                 break
             phases[name] = await _loaded(context, options, name, number)
+            if phases[name].has_lost_peer:
+                break
         await pings.finish()
     statistics = {name: _statistics(pings, phase) for name, phase in phases.items()}
     errors = [
         line for phase in phases.values() for each in phase.figures_by_way.values() for line in each.errors
     ]
     fields, verdict = _result(phases, statistics)
+    for name, phase in phases.items():
+        if phase.has_lost_peer:
+            verdict = f"in the phase {name} it {lost_peer(phase.figures_by_way)}; {verdict}"
     has_all = len(phases) == 1 + len(names) and all(each["samples"] for each in statistics.values())
     is_stopped = context.stopping.is_set()
     return Measured(

@@ -254,6 +254,8 @@ def _check_together(test_type: TestType, options: Options) -> None:
             raise ConfigError(_where(test_type, "count"), "with this interval it would last over a day")
         case BandwidthOptions() if options.find is not None and options.protocol != "udp":
             raise ConfigError(_where(test_type, "find"), "only udp searches for a rate; tcp finds its own")
+        case BandwidthOptions() if options.packet_bytes and options.protocol != "udp":
+            raise ConfigError(_where(test_type, "packet_bytes"), "only udp has a size of packets (--size)")
         case BandwidthOptions() if options.omit_s is not None and options.omit_s >= options.duration_s:
             raise ConfigError(_where(test_type, "omit_s"), "nothing would be left of the duration")
         case StressOptions() if options.find is None and options.rate_per_s * options.duration_s > 1e8:

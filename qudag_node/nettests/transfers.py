@@ -22,6 +22,8 @@ __all__ = ["Figures", "figures_of"]
 _INTERVAL_S = 1.0
 #: A UDP sender that sent less than this share of the rate could not send more.
 _OFFERED_RATIO = 0.97
+#: Both ends' clocks, and round trips: so near its end a test has ended in time.
+_END_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Figures:
         begin_s: Which part of the test counts, from ``begin_s`` to ``end_s`` after its start.
         sent_bytes: All that TCP sent, ``resent_bytes`` of it again.
         errors: What went wrong, in lines.
+        has_lost_peer: The other node answered no more at the end, and nobody had ended the test.
+        is_short: What moved ended before the test was to end.
     """
 
     document: dict[str, Any]
@@ -46,6 +50,8 @@ class Figures:
     resent_bytes: int
     bottleneck: Bottleneck
     errors: tuple[str, ...]
+    has_lost_peer: bool = False
+    is_short: bool = False
 
 
 def figures_of(
@@ -63,7 +69,9 @@ def figures_of(
     sender, receiver = transfer.sender, transfer.receiver
     counting = _counting(sender, receiver, protocol)
     samples = counting.samples if counting is not None else Samples()
-    kept = _Kept.of(samples, duration_s, omit_s)
+    has_lost_peer = transfer.has_lost_peer and not is_stopped
+    # Who waits for a peer that is gone moves nothing: that would dilute the rate until then.
+    kept = _Kept.of(_until_still(samples) if has_lost_peer else samples, duration_s, omit_s)
     lost_ratio, udp = _udp(transfer) if protocol == "udp" else (None, {})
     found = bottleneck(
         goodput_bits_per_s=kept.rate or 0.0,
@@ -107,6 +115,8 @@ def figures_of(
         resent_bytes=at_sender.last("resent_bytes"),
         bottleneck=found,
         errors=_errors(transfer, counting, is_stopped=is_stopped),
+        has_lost_peer=has_lost_peer,
+        is_short=kept.end_s < duration_s - _END_S,
     )
 
 
@@ -152,6 +162,13 @@ class _Kept:
             judged.is_steady,
             judged.is_rising,
         )
+
+
+def _until_still(samples: Samples) -> Samples:
+    """Those until nothing more moved."""
+    counted = samples.column("bytes")
+    end = next((at for at, count in enumerate(counted) if count == counted[-1]), 0) + 1
+    return Samples({name: samples.column(name)[:end] for name in samples.at(0)}) if counted else samples
 
 
 def _counting(sender: Half | None, receiver: Half | None, protocol: str) -> Half | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -192,6 +193,9 @@ async def test_a_peer_that_goes_away_in_the_middle() -> None:
         assert not measured.success
         assert measured.fields["goodput_bits_per_s"]
         assert any("the peer's counts are missing" in line for line in measured.errors)
+        assert re.fullmatch(
+            r"b went away after [\d.]+ s; until then [\d.]+ [kMG]?bit/s there", measured.verdict
+        )
 
 
 async def test_leaving_in_the_middle_frees_both_ends() -> None:

@@ -37,6 +37,8 @@ def test_both_ends_of_every_range_are_accepted_and_nothing_beyond(test_type: Tes
                 if name != each.name
                 and name in {"count", "rate_per_s"} & set(option_map(options_of(test_type, {})))
             }
+            if each.name == "packet_bytes":
+                helped["protocol"] = "udp"
             if each.name == "omit_s":
                 helped["duration_s"] = 3_600.0
             if each.name == "rate_per_s":
@@ -79,6 +81,7 @@ def test_a_whole_number_is_a_number_of_seconds() -> None:
         (TestType.PING, {"count": 10**6, "interval_s": 1}, "ping.count: with this interval it would last"),
         (TestType.TRACEROUTE, {"underlay": 1}, "traceroute.underlay: 1 is neither true nor false"),
         (TestType.BANDWIDTH, {"find": "loss<1%"}, "bandwidth.find: only udp searches"),
+        (TestType.BANDWIDTH, {"packet_bytes": 100}, "bandwidth.packet_bytes: only udp has a size of packets"),
         (TestType.BANDWIDTH, {"omit_s": 10}, "bandwidth.omit_s: nothing would be left"),
         (TestType.BANDWIDTH, {"protocol": "udp", "find": "x" * 300}, "bandwidth.find: 'x"),
         (TestType.STRESS, {"find": "p99<5parsec"}, "stress.find: 'p99<5parsec': the unit of p99"),

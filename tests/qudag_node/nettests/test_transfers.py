@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qudag_node.nettests.bandwidth import lost_peer
 from qudag_node.nettests.bottleneck import Limit
 from qudag_node.nettests.bulk.samples import Samples
 from qudag_node.nettests.bulksession import Half, Transfer
@@ -255,3 +256,32 @@ def test_a_rate_that_climbs_to_the_end_has_no_limit_yet() -> None:
         assert not found.document["steady"]
         assert found.document["bottleneck"]["verdict"] == "unknown"
         assert "still rising; run longer" in found.document["bottleneck"]["text"]
+
+
+def gone(half: Half) -> Half:
+    return replace(half, samples=Samples(), why_early="the peer's counts are missing: gone", is_gone=True)
+
+
+@pytest.mark.parametrize("way", ["forward", "reverse"])
+def test_the_silence_after_a_peer_went_away_does_not_count(way: str) -> None:
+    own = (sender if way == "forward" else receiver)()
+    columns = {name: own.samples.column(name) for name in own.samples.at(0)}
+    # It moves for two seconds, of four.
+    columns["bytes"] = [min(count, columns["bytes"][20]) for count in columns["bytes"]]
+    found = figures(replace(own, samples=Samples(columns)), gone(own), way=way)
+    assert (found.has_lost_peer, found.is_short, found.end_s) == (True, True, 2.0)
+    assert found.goodput_bits_per_s == pytest.approx(RATE * 8, rel=0.05)
+    assert lost_peer({way: found}).startswith("went away after 2.0 s; until then ")
+
+
+def test_who_answers_no_more_at_the_end_did_not_go_away_before() -> None:
+    found = figures(sender(), gone(receiver()))
+    assert (found.has_lost_peer, found.is_short) == (True, False)
+    assert lost_peer({"forward": found}).startswith("answers no more; until then 8")
+    assert not figures(sender(), gone(receiver()), is_stopped=True).has_lost_peer
+    assert not figures(sender(), receiver()).has_lost_peer
+
+
+def test_of_packets_to_a_peer_that_went_away_nothing_is_known() -> None:
+    found = figures(Half(receiver().samples, packets=1000), gone(receiver()), protocol="udp")
+    assert lost_peer({"forward": found}).endswith("is not known")
