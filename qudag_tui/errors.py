@@ -54,6 +54,11 @@ class QudagError(Exception):
         self.message = message
         self.hint = hint
 
+    def retell(self, message: str) -> None:
+        """Say the same in other words."""
+        self.message = message
+        self.args = (message, *self.args[1:])
+
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 

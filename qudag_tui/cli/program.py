@@ -80,6 +80,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Never:
         """Raise instead of printing the whole usage."""
+        # Of `--rate -5mbit`, too: what begins with a dash is taken for an option.
+        message = message.replace(
+            "expected one argument", "expected one argument, and none that begins with '-'"
+        )
         raise UsageError(message, f"see `{self.prog} --help`")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:

@@ -6,7 +6,10 @@ from argparse import ArgumentTypeError
 
 from qudag_tui.cli.times import parse_duration
 
-__all__ = ["count", "duration", "seconds"]
+__all__ = ["count", "duration", "positive_count", "seconds"]
+
+# Enough for all that is counted, and every reader of JSON takes it.
+_MOST_DIGITS = 15
 
 
 def seconds(text: str) -> float:
@@ -30,6 +33,16 @@ def duration(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number, 0 or more."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit()):
         raise ArgumentTypeError(f"{text!r} is not a whole number")
+    if len(text) > _MOST_DIGITS:
+        raise ArgumentTypeError(f"{text[:40]!r} is too much")
     return int(text)
+
+
+def positive_count(text: str) -> int:
+    """A whole number, 1 or more."""
+    value = 0 if text.startswith("-") and text[1:].isdecimal() else count(text)
+    if not value:
+        raise ArgumentTypeError(f"{text!r}: at least 1")
+    return value

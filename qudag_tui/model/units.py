@@ -89,10 +89,19 @@ def parse_number(text: str) -> float:
 def _split(text: str) -> tuple[str, str]:
     """The digits, and the unit in small letters."""
     word = text.strip().lower()
-    digits = 0
-    while digits < len(word) and (word[digits] in "0123456789."):
-        digits += 1
+    digits = _after_digits(word, 0, "0123456789.")
+    if word[digits : digits + 1] == "e":
+        sign = digits + 1 + (word[digits + 1 : digits + 2] in {"+", "-"})
+        exponent = _after_digits(word, sign, "0123456789")
+        digits = exponent if exponent > sign else digits
     return word[:digits], word[digits:].strip()
+
+
+def _after_digits(word: str, begin: int, digits: str) -> int:
+    end = begin
+    while end < len(word) and word[end] in digits:
+        end += 1
+    return end
 
 
 def _scaled(text: str, number: str, unit: str, factors: dict[str, float], example: str) -> float:

@@ -10,7 +10,7 @@ __all__ = ["csv_line"]
 
 
 def csv_line(values: Iterable[object]) -> str:
-    """One row, quoted where it must be; None is an empty cell.
+    """One row, quoted where it must be; None is an empty cell, and a truth ``true`` or ``false``.
 
     A spreadsheet would run a text that begins like a formula, and such texts come from strangers: an
     apostrophe before it keeps it a text.
@@ -21,7 +21,7 @@ def csv_line(values: Iterable[object]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, str) and text.startswith(("=", "+", "-", "@")):
         text = f"'{text}"
     if any(character in text for character in ',"\r\n'):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 
-from qudag_tui.cli.values import count
+from qudag_tui.cli.values import count, positive_count
 from qudag_tui.errors import UsageError
 from qudag_tui.model.units import parse_bits_per_s, parse_number, parse_seconds, parse_size
 
@@ -29,6 +29,7 @@ __all__ = [
     "add_show",
     "add_stress",
     "add_traceroute",
+    "in_flags",
     "wire_options",
 ]
 
@@ -89,7 +90,7 @@ def add_ping(parser: ArgumentParser) -> None:
     """``network test ping``."""
     _add_common(parser)
     add = parser.add_argument
-    add("--count", dest="packets", type=count, metavar="N", help="packets to send (200)")
+    add("--count", dest="packets", type=positive_count, metavar="N", help="packets to send (200)")
     add(
         "--interval", dest="every_s", type=_time, metavar="TIME", help="between two packets: 1s, 100us (10ms)"
     )
@@ -108,8 +109,14 @@ def add_traceroute(parser: ArgumentParser) -> None:
     """``network test traceroute``."""
     _add_common(parser)
     add = parser.add_argument
-    add("--max-hops", dest="max_hops", type=count, metavar="N", help="give up beyond so many hops (16)")
-    add("--count", dest="packets", type=count, metavar="N", help="probes for each hop (10)")
+    add(
+        "--max-hops",
+        dest="max_hops",
+        type=positive_count,
+        metavar="N",
+        help="give up beyond so many hops (16)",
+    )
+    add("--count", dest="packets", type=positive_count, metavar="N", help="probes for each hop (10)")
     add("--interval", dest="every_s", type=_time, metavar="TIME", help="between two rounds of probes (200ms)")
     add("--continuous", action="store_true", help="go on until interrupted")
     add("--underlay", action="store_true", help="also the IP path below each hop, where that is allowed")
@@ -121,7 +128,7 @@ def add_bandwidth(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--duration", dest="lasting_s", type=_time, metavar="TIME", help="how long to measure (10s)")
     add("--protocol", choices=("tcp", "udp"), help="what carries the load (tcp)")
-    add("--streams", type=count, metavar="N", help="parallel streams (1)")
+    add("--streams", type=positive_count, metavar="N", help="parallel streams (1)")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--reverse", action="store_true", help="the peer sends, this node receives")
     way.add_argument("--bidir", action="store_true", help="both directions at once")
@@ -154,7 +161,7 @@ def add_latency(parser: ArgumentParser) -> None:
         "--duration", dest="lasting_s", type=_time, metavar="TIME", help="how long each part is measured (5s)"
     )
     add("--interval", dest="every_s", type=_time, metavar="TIME", help="between two pings (10ms)")
-    add("--streams", type=count, metavar="N", help="connections that load it (4)")
+    add("--streams", type=positive_count, metavar="N", help="connections that load it (4)")
     add(
         "--rate", dest="rate_bits_per_s", type=_bits, metavar="RATE", help="load it with no more than 100mbit"
     )
@@ -163,7 +170,9 @@ def add_latency(parser: ArgumentParser) -> None:
 def add_routing(parser: ArgumentParser) -> None:
     """``network test routing``."""
     _add_common(parser)
-    parser.add_argument("--count", dest="packets", type=count, metavar="N", help="probes for each peer (5)")
+    parser.add_argument(
+        "--count", dest="packets", type=positive_count, metavar="N", help="probes for each peer (5)"
+    )
 
 
 def add_stress(parser: ArgumentParser) -> None:
@@ -260,6 +269,32 @@ _SENT = {
 }
 
 
+_NAMES = frozenset({*_SENT.values(), "omit_s"})
+
+# How they are written, where that is another word.
+_FLAG_BY_NAME = {
+    "size_bytes": "--size",
+    "packet_bytes": "--size",
+    "interval_s": "--interval",
+    "timeout_s": "--timeout",
+    "duration_s": "--duration",
+    "omit_s": "--omit",
+    "rate_bits_per_s": "--rate",
+    "rate_per_s": "--rate",
+    "max_rate_per_s": "--max-rate",
+    "outside": "--self",
+}
+
+
+def in_flags(test_type: str, message: str) -> str:
+    """A complaint of the node, ``ping.size_bytes: …``, about the option that was written."""
+    where, colon, problem = message.partition(": ")
+    name = where.removeprefix(f"{test_type}.")
+    if not colon or name == where or name not in _NAMES:
+        return message
+    return f"{_FLAG_BY_NAME.get(name, '--' + name.replace('_', '-'))}: {problem}"
+
+
 def wire_options(options: Options) -> dict[str, object]:
     """What was given, as the node reads it.
 
@@ -277,9 +312,6 @@ def wire_options(options: Options) -> dict[str, object]:
         sent["omit_s"] = omit
     if getattr(options, "no_ping", False):
         sent["loaded_latency"] = False
-    for name in ("count", "streams", "max_hops"):
-        if sent.get(name) == 0:
-            raise UsageError(f"--{name.replace('_', '-')} 0: at least 1")
     if getattr(options, "continuous", False):
         if "count" in sent:
             raise UsageError("--continuous goes on until interrupted, --count ends it", "choose one of them")

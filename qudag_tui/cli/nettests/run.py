@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from qudag_tui.cli.nettests.arguments import wire_options
+from qudag_tui.cli.nettests.arguments import in_flags, wire_options
 from qudag_tui.cli.nettests.follow import Follower, Target
 from qudag_tui.cli.nettests.interrupts import Interrupts
 from qudag_tui.cli.nettests.live import Live
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 STARTED_SCHEMA = "qudag.test-started/1"
+PLAN_SCHEMA = "qudag.test-plan/1"
 PLANS_SCHEMA = "qudag.test-plans/1"
 
 # What measures a link, and not a way through the overlay.
@@ -36,6 +37,14 @@ _WITHOUT_PEER = frozenset({"routing"})
 
 def run(options: Options) -> int:
     """Run the tests that the words of the command mean."""
+    try:
+        return _run(options)
+    except QudagError as exc:
+        exc.retell(in_flags(options.command.path[-1], exc.message))
+        raise
+
+
+def _run(options: Options) -> int:
     test_type: str = options.command.path[-1]
     sent = wire_options(options)
     _check_peers(options, test_type)
@@ -124,7 +133,7 @@ def _plan(
     params: dict[str, object] = {"type": test_type, "options": dict(sent)}
     if target.word is not None:
         params["target"] = target.word
-    return connection.call("test.plan", params)
+    return {"schema": PLAN_SCHEMA, **connection.call("test.plan", params)}
 
 
 def _print_plans(plans: Sequence[Mapping[str, Any]], options: Options) -> int:

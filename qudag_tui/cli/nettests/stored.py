@@ -53,8 +53,16 @@ def list_(options: Options) -> int:
                 style = style_of(options)
                 print_text(listing(tests, style), style)
             case _:
-                print("no tests are kept; `qudag network test ping PEER` makes one", file=sys.stderr)
+                print(_nothing(options), file=sys.stderr)
     return 0
+
+
+def _nothing(options: Options) -> str:
+    if not (options.peer or options.test_type):
+        return "no tests are kept; `qudag network test ping PEER` makes one"
+    kind = f"{options.test_type} test" if options.test_type else "test"
+    whom = f" of {options.peer!r}" if options.peer else ""
+    return f"no {kind}{whom} is kept; `qudag network test list` shows those that are"
 
 
 def show(options: Options) -> int:

@@ -23,7 +23,7 @@ from tests.conftest import REPO
 from tests.qudag_tui import results
 from tests.qudag_tui.cli.support import TIMEOUT_S, Runner, command, environment
 from tests.qudag_tui.cli.test_program import HEAVY, loaded
-from tests.qudag_tui.cli.testing_node import Tests
+from tests.qudag_tui.cli.testing_node import Params, Push, Tests
 from tests.qudag_tui.client.server import SmallNode
 from tests.snapshots import TextSnapshot
 
@@ -144,7 +144,14 @@ def test_what_was_given_is_asked_for_and_nothing_else(
         ("ping", "which PEER?; `qudag peer list` shows them; --all is every one"),
         ("ping peer2 --all", "--all is every peer, and peers are named too"),
         ("ping peer2 --interval 10mss", "'10mss' is not a time such as 10ms, 1.5s, 2m (did you mean 'ms'?)"),
-        ("ping peer2 --count 0", "--count 0: at least 1"),
+        ("ping peer2 --count 0", "argument --count: '0': at least 1"),
+        ("ping peer2 --count -1", "argument --count: '-1': at least 1"),
+        ("ping peer2 --count 1.5", "argument --count: '1.5' is not a whole number"),
+        ("ping peer2 --count 1000000000000000000", "'1000000000000000000' is too much"),
+        ("ping peer2 --via foo", "unknown via 'foo'; known: auto, link, overlay, udp"),
+        ("bandwidth peer2 --rate -5mbit", "--rate: expected one argument, and none that begins with '-'"),
+        ("bandwidth peer2 --rate=-5mbit", "'-5mbit' is not a rate such as 100mbit"),
+        ("ping peer2 --timeout 1e", "'1e' is not a time such as 10ms"),
         ("bandwidth peer2 --rate 100mbitt", "'100mbitt' is not a rate such as 100mbit"),
         ("bandwidth peer2 --reverse --bidir", "not allowed with argument"),
         ("traceroute peer2 --continuous --count 3", "--continuous goes on until interrupted"),
@@ -365,6 +372,57 @@ def test_kept_tests_are_listed_shown_and_judged(
     assert qudag(*TEST, "show", "bb", "--fail-if", "goodput<50mbit").code == 1
     assert qudag(*TEST, "list", "--type", "ping", "--format", "csv").stdout.count("\n") == 3
     assert qudag(*TEST, "show", "zz").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "line"),
+    [
+        ("ping peer2 --size 100000", "ping.size_bytes", "--size"),
+        ("ping peer2 --size 100000 --dry-run", "ping.size_bytes", "--size"),
+        ("ping peer2 --timeout 1e9", "ping.timeout_s", "--timeout"),
+        ("bandwidth peer2 --size 100000 --detach", "bandwidth.packet_bytes", "--size"),
+        ("traceroute peer2 --max-hops 1000", "traceroute.max_hops", "--max-hops"),
+        ("ping peer2 --count 1000000000", "ping.count", "--count"),
+        ("ping peer2", "ping", "ping"),
+    ],
+)
+def test_what_the_node_refuses_is_told_in_the_words_of_the_command(
+    qudag: Runner, tests: Tests, node: SmallNode, words: str, name: str, line: str
+) -> None:
+    def refuse(_params: Params, _push: Push) -> dict[str, Any]:
+        raise RpcError(ErrorCode.BAD_REQUEST, f"{name}: 7 is not from 0 to 5")
+
+    node.methods |= {"test.start": refuse, "test.plan": refuse}
+    output = qudag(*TEST, *words.split())
+    assert output.stderr == f"qudag: {line}: 7 is not from 0 to 5\n"
+
+
+def test_a_figure_may_have_an_exponent(qudag: Runner, tests: Tests, node: SmallNode) -> None:
+    qudag(*TEST, "ping", "peer2", "--timeout", "1e9", "--interval", "5e-3s", "--count", "1000000000")
+    options = next(params["options"] for method, params in node.calls if method == "test.start")
+    assert options == {"timeout_s": 1e9, "interval_s": 0.005, "count": 1_000_000_000}
+
+
+def test_a_dry_run_in_json_has_a_schema(qudag: Runner, tests: Tests) -> None:
+    one = json.loads(qudag(*TEST, "ping", "peer2", "--dry-run", "--format", "json").stdout)
+    several = json.loads(qudag(*TEST, "ping", "peer2", "peer3", "--dry-run", "--format", "json").stdout)
+    assert (one["schema"], one["test_type"]) == ("qudag.test-plan/1", "ping")
+    assert several["schema"] == "qudag.test-plans/1"
+    assert [plan["schema"] for plan in several["plans"]] == ["qudag.test-plan/1"] * 2
+
+
+def test_a_list_in_csv_has_the_truths_of_json(qudag: Runner, tests: Tests) -> None:
+    tests.keep("aaaaaaaaaaaa", results.ping())
+    (row,) = csv.DictReader(io.StringIO(qudag(*TEST, "list", "--format", "csv").stdout))
+    assert row["success"] == "true"
+
+
+def test_what_a_filter_leaves_empty_is_not_called_empty(qudag: Runner, tests: Tests) -> None:
+    tests.keep("aaaaaaaaaaaa", results.ping())
+    output = qudag(*TEST, "list", "--type", "stress", "--peer", "peer3")
+    hint = "`qudag network test list` shows those that are"
+    assert (output.code, output.stdout) == (0, "")
+    assert output.stderr == f"no stress test of 'peer3' is kept; {hint}\n"
 
 
 def test_no_tests_are_said_on_stderr(qudag: Runner, tests: Tests) -> None:
