@@ -29,11 +29,17 @@ BULK_KINDS: Final = frozenset({"tcp", "udp"})
 
 # Beyond its duration a session has so long to be set up and to report.
 _GRACE_S = 10.0
-# A light session of so many packets a second is no load to anybody and may last long: an hour by default.
+# A light session of so many packets a second, of full frames at most, is no load to anybody and may last
+# long: an hour by default.
 _GENTLE_PACKETS_PER_S = 200.0
+_GENTLE_BITS_PER_S = _GENTLE_PACKETS_PER_S * 1500 * 8
 _GENTLE_FACTOR = 60.0
 # Whoever says no size sends packets that fill an Ethernet frame.
 _FULL_PACKET_BITS = 1500 * 8
+# The smallest authenticated packet with its headers; the head of an echo.
+_SMALLEST_PACKET_BITS: Final = {"stamp": 140 * 8, "echo": 37 * 8}
+# What a sum of floating-point numbers may fall short by.
+_ROUNDING = 0.999
 # Heavy sessions of one peer take half of the time in the long run, and ten of full length at once.
 _SHARE_PER_S = 0.5
 _SHARE_BURST = 10.0
@@ -67,7 +73,7 @@ class Caps:
 
     @property
     def max_gentle_duration_s(self) -> float:
-        """How long a light session of at most 200 packets a second may last."""
+        """How long a light session of at most 200 packets and 2.4 Mbit a second may last."""
         return self.max_duration_s * _GENTLE_FACTOR
 
 
@@ -222,7 +228,11 @@ class Consent:
         self, kind: str, duration_s: float, rate_bits_per_s: float | None, packets_per_s: float
     ) -> None:
         caps = self.caps
-        is_gentle = kind in LIGHT_KINDS and packets_per_s <= _GENTLE_PACKETS_PER_S
+        is_gentle = (
+            kind in LIGHT_KINDS
+            and packets_per_s <= _GENTLE_PACKETS_PER_S
+            and (rate_bits_per_s or 0.0) <= _GENTLE_BITS_PER_S
+        )
         most_s = caps.max_gentle_duration_s if is_gentle else caps.max_duration_s
         if not 0 < duration_s <= most_s:
             raise DeclinedError(
@@ -240,6 +250,12 @@ class Consent:
             raise DeclinedError(
                 f"at most {caps.max_packets_per_s:g} packets/s (tests.max_packets_per_s), "
                 f"{packets_per_s:g} were asked"
+            )
+        least = packets_per_s * _SMALLEST_PACKET_BITS.get(kind, 0)
+        if rate_bits_per_s is not None and rate_bits_per_s < least * _ROUNDING:
+            raise DeclinedError(
+                f"{packets_per_s:g} {kind} packets/s are at least {_rate(least)}, "
+                f"{_rate(rate_bits_per_s)} were asked"
             )
 
     def _require_room(self, peer: PeerId, kind: str) -> None:

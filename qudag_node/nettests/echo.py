@@ -34,6 +34,7 @@ _HEAD = struct.Struct("!B16sIQQ")
 SMALLEST_ECHO_BYTES = _HEAD.size
 _BURST_S = 1.0
 _LEAST_BURST = 16.0
+_LARGEST_BYTES = 16_384
 _MAX_COUNT = 1_000_000
 #: Echoes that caught up on the way arrive faster than they were sent.
 _MARGIN = 1.1
@@ -65,7 +66,8 @@ def decode_echo(body: bytes) -> Echo | None:
 class _Answering:
     """A session whose echoes are answered here."""
 
-    rate: TokenBucket
+    packets: TokenBucket
+    bytes: TokenBucket
     seen: bytearray
     received: int = 0
     limited: int = 0
@@ -116,9 +118,14 @@ class EchoService:
         session, count = read.binary("session", SESSION_BYTES), read.whole("count", least=1, most=_MAX_COUNT)
         if not grant.packets_per_s:
             raise DeclinedError("parameter 'packets_per_s' must be over 0")
+        now_mono_s, bytes_per_s = self._clock.monotonic(), grant.rate_bits_per_s / 8
         burst = max(_LEAST_BURST, grant.packets_per_s * _BURST_S)
-        rate = TokenBucket(grant.packets_per_s * _MARGIN, burst, self._clock.monotonic())
-        state = self._answering[asker.peer, session] = _Answering(rate, bytearray(-(-count // 8)))
+        burst_bytes = max(_LEAST_BURST * _LARGEST_BYTES, bytes_per_s * _BURST_S)
+        state = self._answering[asker.peer, session] = _Answering(
+            packets=TokenBucket(grant.packets_per_s * _MARGIN, burst, now_mono_s),
+            bytes=TokenBucket(bytes_per_s * _MARGIN, burst_bytes, now_mono_s),
+            seen=bytearray(-(-count // 8)),
+        )
         return _AnsweringSession(self, (asker.peer, session), state)
 
     def close(self, key: tuple[PeerId, bytes]) -> None:
@@ -143,7 +150,8 @@ class EchoService:
         position, bit = echo.sequence >> 3, 1 << (echo.sequence & 7)
         if position >= len(state.seen):
             return ControlDropCause.MALFORMED
-        if not state.rate.take(1, self._clock.monotonic()):
+        now_mono_s = self._clock.monotonic()
+        if not (state.packets.take(1, now_mono_s) and state.bytes.take(len(message.body), now_mono_s)):
             state.limited += 1
             return ControlDropCause.RATE
         if not state.seen[position] & bit:

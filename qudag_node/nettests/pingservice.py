@@ -73,6 +73,7 @@ class PingService:
                 "key": key,
                 "dscp": self._config.dscp,
                 "format": read.choice("format", ("ntp", "ptp"), "ntp"),
+                "rate_bits_per_s": grant.rate_bits_per_s * _MARGIN,
                 "packets_per_s": max(_LEAST_PER_S, grant.packets_per_s * _MARGIN),
             },
         )

@@ -32,6 +32,7 @@ _POLL_S = 0.05
 #: Told to stop, it takes what has arrived before, but not for longer.
 _DRAIN_S = 2.0
 _MAX_DATAGRAM_BYTES = 65_535
+_UDP_AND_IP_BYTES = 28
 _CLOCK_INTERVAL_S = 1.0
 _REPORT_INTERVAL_S = 1.0
 _NEWEST_DEPARTURES = 64
@@ -61,6 +62,21 @@ class _Rate:
             self._second, self._taken = int(now_mono_s), 0
         self._taken += 1
         return self._taken <= self._per_s
+
+
+class _Bytes:
+    """At most so many a second over time, and two seconds' worth or two of the largest datagrams at once."""
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._burst = self._left = max(2.0 * _MAX_DATAGRAM_BYTES, 2.0 * per_s)
+        self._at_mono_s = time.monotonic()
+
+    def take(self, amount: int, now_mono_s: float) -> bool:
+        left = min(self._burst, self._left + (now_mono_s - self._at_mono_s) * self._per_s)
+        is_there = left >= amount
+        self._left, self._at_mono_s = left - amount if is_there else left, now_mono_s
+        return is_there
 
 
 class _Limits:
@@ -157,9 +173,8 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
     Args:
         params: ``host`` and ``ports`` (first and last, or nothing) to listen on, ``key``, ``dscp``,
-        ``format``
-            (ntp or ptp), ``packets_per_s`` to answer at most; ``buffer_bytes`` of room for arrivals;
-            ``kernel_stamps`` False does without them.
+            ``format`` (ntp or ptp), ``packets_per_s`` and ``rate_bits_per_s`` (headers included) to answer at
+            most; ``buffer_bytes`` of room for arrivals; ``kernel_stamps`` False does without them.
         channel: ``ready`` has the ``port``; the result is the counts.
     """
     sharpen_this_thread(real_time=False)  # whoever floods it must not keep others from a processor
@@ -171,7 +186,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     ) as sock:
         reflector = _Reflector(sock, params)
         session = Session(key=params["key"], time_format=TimeFormat[params["format"].upper()])
-        rate = _Rate(params["packets_per_s"])
+        packets, octets = _Rate(params["packets_per_s"]), _Bytes(params["rate_bits_per_s"] / 8)
         source: tuple[str, int] | None = None
         newest: OrderedDict[int, int] = OrderedDict()
         counts = reflector.counts
@@ -185,7 +200,9 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
                 counts[found] += 1
             elif source not in {None, arrival.source}:
                 counts["foreign"] += 1
-            elif not rate.take(time.monotonic()):
+            elif not packets.take(now_mono_s := time.monotonic()) or not octets.take(
+                len(arrival.data) + _UDP_AND_IP_BYTES, now_mono_s
+            ):
                 counts["limited"] += 1
             else:
                 source = arrival.source

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -265,3 +266,35 @@ def test_an_echo_is_drawn_at_the_top_of_its_module() -> None:
 )
 def test_addresses_are_of_their_own_family(host: str, plain: str) -> None:
     assert plain_address(host) == plain
+
+
+def sent(source: Tested, target: Tested, body: bytes) -> bool:
+    """Whether there was room for it in the queue of the link."""
+    try:
+        source.port.send(target.id, body)
+    except PeerUnreachableError:
+        return False
+    return True
+
+
+async def test_echoes_are_answered_in_the_size_that_was_granted_whatever_is_sent() -> None:
+    """Its 200 packets a second may be small ones only: sixteen of the largest come through, and a few."""
+    async with pinging("ab") as network:
+        a, b = network.nodes
+        session = bytes(range(16))
+        asked: dict[str, object] = {
+            "kind": "echo",
+            "session": session,
+            "duration_s": 30.0,
+            "packets_per_s": 200.0,
+            "rate_bits_per_s": 80_000.0,
+            "count": 60,
+        }
+        await a.control.ask(b.id, "session.open", asked, timeout_s=20.0)
+        for number in range(60):
+            body = encode_echo(Opcode.ECHO, Echo(session, number), 16_000)
+            await until(partial(sent, a, b, body))
+        counts = await a.control.ask(b.id, "session.end", {"session": session}, timeout_s=20.0)
+    assert counts["received"] + counts["dropped"] == 60
+    assert counts["received"] >= 16
+    assert counts["dropped"] > 0

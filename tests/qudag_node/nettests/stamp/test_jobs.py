@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -27,6 +28,7 @@ from qudag_node.nettests.stamp.packets import (
     parse_request,
 )
 from qudag_node.nettests.stamp.timestamps import TimeFormat, encode_time
+from qudag_node.nettests.stamp.tlvs import make_extensions, sign_extensions
 from qudag_node.nettests.workers import Worker, WorkerError, Workers
 from tests.needs import has_ipv6
 
@@ -44,7 +46,13 @@ async def workers() -> AsyncIterator[Workers]:
 
 
 async def start(workers: Workers, job: str, **params: Any) -> tuple[Worker, int]:
-    defaults: dict[str, Any] = {"host": "127.0.0.1", "ports": [], "dscp": 8, "format": "ntp"}
+    defaults: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "ports": [],
+        "dscp": 8,
+        "format": "ntp",
+        "rate_bits_per_s": 1e9,
+    }
     worker = await workers.start(job, defaults | params)
     return worker, int((await worker.wait_for("ready", PATIENCE_S)).get("port", 0))
 
@@ -335,6 +343,24 @@ async def test_a_reflector_keeps_to_the_rate_that_was_granted(workers: Workers) 
     assert counts["limited"] > 0
     assert counts["limited"] + counts["received"] == 200
     assert (found["local_dropped"], found["forward_lost"]) == (counts["limited"], 0)
+
+
+async def test_a_reflector_keeps_to_the_bits_that_were_granted_whatever_is_sent(workers: Workers) -> None:
+    """Of a megabyte in few large packets it answers two seconds' worth, and what those hundred took."""
+    reflector, port = await start(
+        workers, "stamp.reflect", key=KEY, packets_per_s=5000, rate_bits_per_s=8 * 1000
+    )
+    with asking(port) as sock:
+        for number in range(100):
+            data = pack_request(Request(number, 1 << 62, 1, 0), authenticated=True) + make_extensions(10_000)
+            sign_extensions(data, 112, KEY)
+            write_digest(data, KEY)
+            sock.send(data)
+            await asyncio.sleep(0.001)  # its socket has room for them
+        counts = await stopped(reflector)
+    assert counts["limited"] > 0
+    assert counts["received"] + counts["limited"] + counts["dropped"] == 100
+    assert 0 < counts["bytes_out"] < 400_000
 
 
 async def test_the_public_reflector_answers_scapy_and_twamp_light(workers: Workers) -> None:
