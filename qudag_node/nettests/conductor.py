@@ -191,7 +191,7 @@ class Conductor:
         except Exception as exc:  # noqa: BLE001  # the boundary of one test: its mistake costs its own result
             _log.exception("test %s (%s) failed", job.test_id, job.test_type)
             return failed(f"The test failed here ({type(exc).__name__}); the node's log says why.")
-        return Outcome(measured=measured)
+        return Outcome(measured=measured, declined=measured.declined)
 
     def _context(self, job: Job) -> Context:
         parts = self._parts

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
-from qudag_node.errors import ConfigError, DeclinedError, NodeError, PeerUnreachableError
+from qudag_node.errors import ConfigError, DeclinedError, NodeError, PeerTimeoutError, PeerUnreachableError
 from qudag_node.nettests import ping
 from qudag_node.nettests.consent import Consent
 from qudag_node.nettests.context import Context
@@ -37,6 +37,7 @@ _ADDRESSES = "addresses"
 _MAX_ADDRESSES = 8
 _ASK_TIMEOUT_S = 3.0
 _PINGS = 5
+_PING_STEPS = {"ping-udp": "udp", "ping-link": "link"}
 _PING_INTERVAL_S = 0.05
 # Of those asked to dial back; one answer is enough, and one that cannot be reached by one may be by another.
 _MAX_DIALLERS = 3
@@ -105,16 +106,22 @@ async def run(context: Context, options: ConnectivityOptions) -> Measured:
         raise ConfigError("connectivity", "which peer, or which address?")
     steps = await _dial(context, options)
     peer = context.target or _found(context, steps)
-    for name, via in (("ping-udp", "udp"), ("ping-link", "link")):
+    declined: list[str] = []
+    for name, via in _PING_STEPS.items():
         if context.stopping.is_set():
-            break
+            steps.append(_not_tried(name, "stopped"))
+            continue
         _tell(context, steps, name)
-        steps.append(await _ping(replace(context, target=peer), options, name, via))
+        steps.append(await _ping(replace(context, target=peer), options, name, via, declined))
+    has_failed = any(step.ok is False for step in steps)
+    unlinked = "" if has_failed else await _why_not_linked(context)
+    has_declined = bool(declined) and not has_failed
     return Measured(
-        success=all(step.ok is not False for step in steps),
-        verdict=_verdict(context.port, peer, options.address, steps),
+        success=not has_failed and not unlinked and not has_declined,
+        verdict=unlinked or _verdict(context.port, peer, options.address, steps),
         method=METHOD,
         fields=_fields(steps, is_reachable=None, by=None),
+        declined=declined[0] if has_declined else None,
     )
 
 
@@ -164,22 +171,56 @@ async def _dial(context: Context, options: ConnectivityOptions) -> list[Step]:
         text = await _address_of(context, context.target)
     if not text:
         reason = "no address of it is known here; --address HOST:PORT names one"
-        return [Step(step="resolve", ok=False, duration_s=None, reason=reason)]
+        return _filled([Step(step="resolve", ok=False, duration_s=None, reason=reason)])
     endpoint = parse_endpoint(text)
     _tell(context, [], f"dialling {endpoint}")
     taken = await context.port.examine(
         endpoint.host, endpoint.port, expected=context.target, timeout_s=options.timeout_s
     )
-    return [
-        Step(
-            step=each.step,
-            ok=each.ok,
-            duration_s=each.duration_s,
-            detail=each.detail or (str(endpoint) if each.step == "resolve" else ""),
-            reason=each.reason,
+    return _filled(
+        [
+            Step(
+                step=each.step,
+                ok=each.ok,
+                duration_s=each.duration_s,
+                detail=each.detail or (str(endpoint) if each.step == "resolve" else ""),
+                reason=each.reason,
+            )
+            for each in taken
+        ]
+    )
+
+
+def _not_tried(name: str, why: str) -> Step:
+    return Step(step=name, ok=None, duration_s=None, reason=f"not tried: {why}")
+
+
+def _filled(steps: list[Step]) -> list[Step]:
+    """Return the steps of dialling with those that were not come to."""
+    why = f"{steps[-1].step} fails" if steps else "nothing is known of it"
+    return steps + [_not_tried(name, why) for name in EXAMINE_STEPS[len(steps) :]]
+
+
+async def _why_not_linked(context: Context) -> str:
+    """Return why a peer whose address answers is not well all the same; empty when it is."""
+    facts = None if context.target is None else context.port.facts(context.target)
+    if context.target is None or facts is None or facts.link is not None:
+        return ""
+    if not facts.hops:
+        return (
+            f"{facts.name}: it answers at its address, but there is no link to it: "
+            "it may have banned this node, or be full"
         )
-        for each in taken
-    ]
+    try:
+        await context.control.ask(context.target, "caps", {}, timeout_s=_ASK_TIMEOUT_S)
+    except (PeerTimeoutError, PeerUnreachableError):
+        return (
+            f"{facts.name}: it answers at its address, but there is no link to it, "
+            "and through relays it does not answer: it may have banned this node"
+        )
+    except DeclinedError:
+        pass  # it answers
+    return ""
 
 
 def _found(context: Context, steps: Sequence[Step]) -> PeerId | None:
@@ -188,13 +229,15 @@ def _found(context: Context, steps: Sequence[Step]) -> PeerId | None:
     return PeerId(found) if found is not None and found != context.port.own_id else None
 
 
-async def _ping(context: Context, options: ConnectivityOptions, name: str, via: str) -> Step:
+async def _ping(
+    context: Context, options: ConnectivityOptions, name: str, via: str, declined: list[str]
+) -> Step:
     facts = None if context.target is None else context.port.facts(context.target)
     if facts is None or facts.link is None:
         way = "not linked"
         if facts is not None and facts.hops:
             way = f"reached through relays, {count_of(facts.hops, 'hop')}"
-        return Step(step=name, ok=None, duration_s=None, reason=f"not tried: {way}")
+        return _not_tried(name, way)
     began_mono_s = context.clock.monotonic()
     pings = PingOptions(
         count=_PINGS, interval_s=_PING_INTERVAL_S, via=via, timeout_s=min(1.0, options.timeout_s)
@@ -205,6 +248,7 @@ async def _ping(context: Context, options: ConnectivityOptions, name: str, via: 
         figures: Mapping[str, Any] = (await ping.run(replace(context, tell=_nobody), pings)).fields
     except DeclinedError as exc:
         ok, reason = None, f"not tried: it declined: {exc.reason}"
+        declined.append(exc.reason)
     except NodeError as exc:
         reason = str(exc)
     else:
@@ -279,7 +323,7 @@ async def _from_outside(context: Context) -> Measured:
         success=False,
         verdict=f"not reachable from outside: {name} dialled {address}: {failed.step} fails: {failed.reason}",
         method=METHOD,
-        fields={**_fields(steps, is_reachable=False, by=peer), "by_name": name, "address": address},
+        fields={**_fields(_filled(steps), is_reachable=False, by=peer), "by_name": name, "address": address},
         errors=tuple(declined),
     )
 
@@ -292,7 +336,7 @@ def _reached(name: str, peer: PeerId, address: str, steps: list[Step], declined:
         verdict=f"{verdict}; {scope}" if scope else f"{verdict} from outside",
         method=METHOD,
         fields={
-            **_fields(steps, is_reachable=True, by=peer),
+            **_fields(steps, is_reachable=None if scope else True, by=peer),
             "by_name": name,
             "address": address,
         },

@@ -222,7 +222,7 @@ class Consent:
     def require_enabled(self) -> None:
         """Raise DeclinedError where the operator wants no tests."""
         if not self.caps.is_enabled:
-            raise DeclinedError("this node takes part in no tests (tests.enabled = false)")
+            raise DeclinedError("it takes part in no tests (tests.enabled = false there)")
 
     def _require_within_caps(
         self, kind: str, duration_s: float, rate_bits_per_s: float | None, packets_per_s: float
@@ -236,19 +236,19 @@ class Consent:
         most_s = caps.max_gentle_duration_s if is_gentle else caps.max_duration_s
         if not 0 < duration_s <= most_s:
             raise DeclinedError(
-                f"at most {most_s:g} s (tests.max_duration_s {caps.max_duration_s:g}), "
+                f"it allows at most {most_s:g} s (tests.max_duration_s {caps.max_duration_s:g} there), "
                 f"{duration_s:g} s were asked"
             )
         if rate_bits_per_s is not None and not 0 <= rate_bits_per_s <= caps.max_rate_bits_per_s:
             raise DeclinedError(
-                f"at most {_rate(caps.max_rate_bits_per_s)} (tests.max_rate_bits_per_s), "
+                f"it allows at most {_rate(caps.max_rate_bits_per_s)} (tests.max_rate_bits_per_s there), "
                 f"{_rate(rate_bits_per_s)} were asked"
             )
         if kind not in BULK_KINDS and not packets_per_s > 0:
             raise DeclinedError(f"a {kind} session says how many packets/s it will send")
         if not 0 <= packets_per_s <= caps.max_packets_per_s:
             raise DeclinedError(
-                f"at most {caps.max_packets_per_s:g} packets/s (tests.max_packets_per_s), "
+                f"it allows at most {caps.max_packets_per_s:g} packets/s (tests.max_packets_per_s there), "
                 f"{packets_per_s:g} were asked"
             )
         least = packets_per_s * _SMALLEST_PACKET_BITS.get(kind, 0)
@@ -278,7 +278,7 @@ class Consent:
                 is_passing=True,
             )
         if self._own_heavy:
-            raise DeclinedError("busy: a test of this node's own loads its network", is_passing=True)
+            raise DeclinedError("busy: a test of its own loads its network", is_passing=True)
 
     def _free_rate(self, asked_bits_per_s: float | None) -> float:
         free = self.free_rate_bits_per_s

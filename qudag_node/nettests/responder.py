@@ -195,7 +195,7 @@ class Responder:
 
     async def _open_session(self, asker: Asker, params: dict[str, object]) -> dict[str, Any]:
         if self._tasks is None:
-            raise DeclinedError("this node is stopping, or has not begun")
+            raise DeclinedError("it is stopping, or has not begun")
         read = Params(params)
         kind, name = read.text("kind"), read.binary("session", SESSION_BYTES)
         opener = self._opener_by_kind.get(kind)

@@ -43,6 +43,7 @@ class Measured:
         noisy: This host was too busy for the figures to be trusted; ``notes`` say how.
         notes: Remarks about this host, such as how late a packet left.
         sched_delay_max_s: How late the measuring thread came to run, at worst.
+        declined: What the peer would not do, where the rest was done.
     """
 
     success: bool
@@ -54,6 +55,7 @@ class Measured:
     noisy: bool = False
     notes: tuple[str, ...] = ()
     sched_delay_max_s: float | None = None
+    declined: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,8 @@ def head_lines(document: Document, style: Style, *, crossed: str = "") -> list[s
             lines += wrapped(verdict, style, indent="  ")
     else:
         if declined := text(document, "declined"):
-            verdict = declined
+            name = target_name(document)
+            verdict = declined if not name or name in declined else f"{name}: {declined}"
         lines += _verdict(word, colour, verdict or f"a {text(document, 'test_type')} test", style)
         if crossed:
             lines += wrapped(f"by --fail-if: {crossed}", style, indent="  ")

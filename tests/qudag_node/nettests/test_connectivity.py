@@ -112,7 +112,15 @@ async def test_the_step_that_fails_and_why_is_named(what: str) -> None:
         }[what]
         measured, steps = await examined(nodes, a, b.id, address=address, timeout_s=timeout_s)
     dialled = DIAL_STEPS[: DIAL_STEPS.index(step) + 1]
-    assert outcome(steps) == {**{name: name != step for name in dialled}, "ping-udp": True, "ping-link": True}
+    assert outcome(steps) == {
+        **{name: name != step for name in dialled},
+        **dict.fromkeys(DIAL_STEPS[len(dialled) :]),
+        "ping-udp": True,
+        "ping-link": True,
+    }
+    assert [each["step"] for each in steps][:5] == DIAL_STEPS
+    if len(dialled) < len(DIAL_STEPS):
+        assert steps[len(dialled)]["reason"] == f"not tried: {step} fails"
     assert reason in steps[len(dialled) - 1]["reason"]
     assert not measured.success
     assert f"b: {step} fails: {reason}" in measured.verdict
@@ -154,7 +162,7 @@ async def test_a_peer_without_an_address_says_how_to_give_one() -> None:
         consent.caps = type(consent.caps)(is_enabled=False)
         measured, steps = await examined(nodes, a, c.id)
     assert steps[0]["reason"] == "no address of it is known here; --address HOST:PORT names one"
-    assert outcome(steps) == {"resolve": False, "ping-udp": None, "ping-link": None}
+    assert outcome(steps) == {**dict.fromkeys([*DIAL_STEPS, "ping-udp", "ping-link"]), "resolve": False}
     assert not measured.success
 
 
@@ -165,7 +173,8 @@ async def test_a_peer_that_is_gone_fails_at_its_port() -> None:
         await b.node.overlay.stop()
         await until(lambda: not a.port.facts(b.id).hops)
         measured, steps = await examined(nodes, a, b.id, address=address)
-    assert outcome(steps) == {"resolve": True, "tcp": False, "ping-udp": None, "ping-link": None}
+    not_tried = dict.fromkeys([*DIAL_STEPS, "ping-udp", "ping-link"])
+    assert outcome(steps) == {**not_tried, "resolve": True, "tcp": False}
     assert "b: tcp fails: nothing listens at this port" in measured.verdict
 
 
@@ -200,15 +209,39 @@ async def test_a_banned_peer_is_not_dialled() -> None:
             await examined(nodes, a, b.id)
 
 
-async def test_a_peer_that_declines_pings_fails_no_step() -> None:
+async def test_a_peer_that_declines_pings_fails_no_step_and_has_declined() -> None:
     async with pinging("ab") as nodes:
         a, b = nodes.nodes
         consent = nodes.bench.consents[b.id]
         consent.caps = type(consent.caps)(is_enabled=False)
         measured, steps = await examined(nodes, a, b.id)
     assert (outcome(steps)["ping-udp"], outcome(steps)["ping-link"]) == (None, None)
-    assert "not tried: it declined: this node takes part in no tests" in steps[-1]["reason"]
-    assert measured.success
+    assert "not tried: it declined: it takes part in no tests" in steps[-1]["reason"]
+    assert measured.declined == "it takes part in no tests (tests.enabled = false there)"
+    assert not measured.success
+
+
+async def test_a_peer_that_answers_but_is_not_linked_is_not_well() -> None:
+    async with pinging("ab") as nodes:
+        a, b = nodes.nodes
+        address = listen_address(b.node)
+        b.node.overlay.ban(a.id, reason="a test")
+        await until(lambda: not a.port.facts(b.id).hops)
+        measured, steps = await examined(nodes, a, b.id, address=address)
+    assert outcome(steps) == {**dict.fromkeys(DIAL_STEPS, True), "ping-udp": None, "ping-link": None}
+    assert not measured.success
+    assert measured.verdict == (
+        "b: it answers at its address, but there is no link to it: it may have banned this node, or be full"
+    )
+
+
+async def test_a_peer_behind_relays_that_bans_this_node_is_not_well() -> None:
+    async with pinging("abc") as nodes:
+        a, _, c = nodes.nodes
+        c.node.overlay.ban(a.id, reason="a test")
+        measured, _ = await examined(nodes, a, c.id, address=listen_address(c.node))
+    assert not measured.success
+    assert "through relays it does not answer: it may have banned this node" in measured.verdict
 
 
 # From outside.
@@ -221,7 +254,7 @@ async def test_a_peer_dials_back_and_says_that_it_got_through() -> None:
         address = listen_address(a.node)
     assert outcome(steps) == dict.fromkeys(DIAL_STEPS, True)
     fields = measured.fields
-    assert (fields["reachable_from_outside"], fields["by"], fields["by_name"]) == (True, b.id, "b")
+    assert (fields["reachable_from_outside"], fields["by"], fields["by_name"]) == (None, b.id, "b")
     assert fields["address"] == address
     assert measured.success
     assert measured.verdict == (
@@ -235,7 +268,7 @@ async def test_a_port_that_nobody_gets_through_to_is_told() -> None:
     async with pinging("ab", advertise=(f"127.0.0.1:{port}",)) as nodes:
         a, b = nodes.nodes
         measured, steps = await examined(nodes, a, None, outside=True)
-    assert outcome(steps) == {"resolve": True, "tcp": False}
+    assert outcome(steps) == {**dict.fromkeys(DIAL_STEPS), "resolve": True, "tcp": False}
     assert measured.fields["reachable_from_outside"] is False
     assert not measured.success
     assert f"not reachable from outside: b dialled 127.0.0.1:{port}: tcp fails" in measured.verdict
@@ -247,7 +280,7 @@ async def test_where_nobody_dials_back_the_reasons_stand() -> None:
         a, b = nodes.nodes
         consent = nodes.bench.consents[b.id]
         consent.caps = type(consent.caps)(is_enabled=False)
-        with pytest.raises(DeclinedError, match="nobody dials back: b: this node takes part in no tests"):
+        with pytest.raises(DeclinedError, match="nobody dials back: b: it takes part in no tests"):
             await examined(nodes, a, None, outside=True)
         for link in a.node.overlay.links():
             link.leave(GoodbyeReason.REMOVED)

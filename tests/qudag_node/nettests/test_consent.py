@@ -85,16 +85,21 @@ def test_who_names_no_rate_gets_what_is_left() -> None:
 @pytest.mark.parametrize(
     ("caps", "kind", "asked", "words"),
     [
-        ({"is_enabled": False}, "stamp", {}, "takes part in no tests (tests.enabled = false)"),
+        ({"is_enabled": False}, "stamp", {}, "it takes part in no tests (tests.enabled = false there)"),
         ({}, "icmp", {}, "'icmp' are not known"),
-        ({}, "tcp", {"duration_s": 61}, "at most 60 s (tests.max_duration_s 60), 61 s were asked"),
+        ({}, "tcp", {"duration_s": 61}, "at most 60 s (tests.max_duration_s 60 there), 61 s were asked"),
         ({}, "tcp", {"duration_s": 0}, "at most 60 s"),
         ({}, "tcp", {"duration_s": math.nan}, "at most 60 s"),
         ({}, "stamp", {"duration_s": 61, "packets_per_s": 201}, "at most 60 s"),
         ({}, "stamp", {"duration_s": 3601}, "at most 3600 s"),
-        ({}, "tcp", {"rate_bits_per_s": 1.5e9}, "at most 1 Gbit/s (tests.max_rate_bits_per_s), 1.5 Gbit/s"),
+        (
+            {},
+            "tcp",
+            {"rate_bits_per_s": 1.5e9},
+            "at most 1 Gbit/s (tests.max_rate_bits_per_s there), 1.5 Gbit/s",
+        ),
         ({}, "tcp", {"rate_bits_per_s": -1.0}, "at most 1 Gbit/s"),
-        ({}, "stamp", {"packets_per_s": 10_001}, "at most 10000 packets/s (tests.max_packets_per_s)"),
+        ({}, "stamp", {"packets_per_s": 10_001}, "at most 10000 packets/s (tests.max_packets_per_s there)"),
         ({}, "stamp", {"packets_per_s": 0}, "says how many packets/s"),
         ({}, "stamp", {"packets_per_s": 200, "rate_bits_per_s": 0.0}, "at least 224 kbit/s, 0 bit/s were"),
         ({}, "stamp", {"rate_bits_per_s": 11e3}, "10 stamp packets/s are at least 11.2 kbit/s"),
@@ -146,7 +151,7 @@ def test_heavy_ones_are_one_at_a_time_and_light_ones_go_on() -> None:
 def test_our_own_heavy_test_keeps_others_away() -> None:
     consent = consent_of()
     consent.begin_own()
-    with pytest.raises(DeclinedError, match="this node's own"):
+    with pytest.raises(DeclinedError, match="a test of its own"):
         load(consent)
     ping(consent)
     consent.end_own()

@@ -317,7 +317,9 @@ async def test_a_node_that_wants_no_tests_says_so() -> None:
     async with responding("ab", caps=Caps(is_enabled=False)) as ([a, b], last):
         assert (await a.control.ask(b.id, "caps", {}))["is_enabled"] is False
         for method, params in (("session.open", asked()), ("dialback", {}), ("counters", {})):
-            with pytest.raises(DeclinedError, match=r"takes part in no tests \(tests\.enabled = false\)"):
+            with pytest.raises(
+                DeclinedError, match=r"takes part in no tests \(tests\.enabled = false there\)"
+            ):
                 await a.control.ask(b.id, method, params)
         assert last.kind.log == []
 

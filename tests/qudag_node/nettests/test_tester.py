@@ -226,6 +226,20 @@ async def test_a_peer_that_declines_gives_its_reason(tmp_path: Path) -> None:
         assert await bench.state(test_id) == "done"
 
 
+async def test_a_peer_that_declines_a_part_of_a_test_gives_its_reason_and_the_rest_is_kept(
+    tmp_path: Path,
+) -> None:
+    async def partly(_context: Context, _options: Options) -> Measured:
+        return Measured(
+            success=False, verdict="b: 5 steps succeed", method="steps", fields={}, declined="no pings"
+        )
+
+    async with a_bench(tmp_path) as bench:
+        bench.runs.by_type[TestType.PING] = partly
+        document = await bench.ended(bench.start())
+    assert (document["declined"], document["verdict"]) == ("no pings", "b: 5 steps succeed")
+
+
 async def test_a_failure_that_was_foreseen_is_its_line(tmp_path: Path) -> None:
     async def failing(_context: Context, _options: Options) -> Measured:
         raise PeerUnreachableError("the link broke")

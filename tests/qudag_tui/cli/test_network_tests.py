@@ -209,6 +209,12 @@ def test_a_peer_that_declines_is_exit_4_with_its_reason(qudag: Runner, tests: Te
     assert output.stdout.startswith("declined  peer2 takes part in no tests\n")
 
 
+def test_who_declined_is_said(qudag: Runner, tests: Tests) -> None:
+    tests.answers["peer2"] = results.declined() | {"declined": "it takes part in no tests"}
+    output = qudag(*TEST, "ping", "peer2")
+    assert output.stdout.startswith("declined  peer2: it takes part in no tests\n")
+
+
 def test_an_unreachable_node_is_exit_3(qudag: Runner, home: Path) -> None:
     assert qudag(*TEST, "ping", "peer2", "--node", f"unix:{home}/none").code == 3
 
