@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 from qudag_node.errors import ConfigError
+from qudag_node.nettests.capacity import goal_of
 from qudag_node.nettests.search import parse_goal
 
 __all__ = [
@@ -249,6 +250,8 @@ def _number(where: str, value: object, limits: Mapping[str, Any], *, is_whole: b
 
 def _check_together(test_type: TestType, options: Options) -> None:
     """Refuse what is right alone and senseless together."""
+    if isinstance(options, BandwidthOptions) and options.protocol == "udp" and options.find is not None:
+        goal_of(options.find)  # of fewer figures than other goals speak of
     match options:
         case PingOptions() if options.count * options.interval_s > _MAX_S:
             raise ConfigError(_where(test_type, "count"), "with this interval it would last over a day")

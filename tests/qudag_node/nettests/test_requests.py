@@ -84,6 +84,7 @@ def test_a_whole_number_is_a_number_of_seconds() -> None:
         (TestType.BANDWIDTH, {"packet_bytes": 100}, "bandwidth.packet_bytes: only udp has a size of packets"),
         (TestType.BANDWIDTH, {"omit_s": 10}, "bandwidth.omit_s: nothing would be left"),
         (TestType.BANDWIDTH, {"protocol": "udp", "find": "x" * 300}, "bandwidth.find: 'x"),
+        (TestType.BANDWIDTH, {"protocol": "udp", "find": "p99<1s"}, "bandwidth.find: p99 is not one of"),
         (TestType.STRESS, {"find": "p99<5parsec"}, "stress.find: 'p99<5parsec': the unit of p99"),
         (TestType.STRESS, {"find": "p99<1s\x1b[2J"}, "stress.find: 'p99<1s"),
         (TestType.STRESS, {"rate_per_s": 1e6, "duration_s": 3600}, "stress.rate_per_s: over 100 million"),
