@@ -74,6 +74,21 @@ async def test_a_profile_that_is_stopped_tells_what_it_has() -> None:
         assert measured.success
 
 
+async def test_a_peer_that_goes_away_under_load_is_said_to_have_gone() -> None:
+    async with loading("ab", caps=CAPS) as (bench, workers):
+        a, b = bench.nodes
+        running = asyncio.create_task(latency.run(bench.context(a, b.id), options(load=True, duration_s=3.0)))
+        await until(lambda: any(told["line"].startswith("up: ") for told in bench.told))
+        a.node.overlay.ban(b.id)
+        await workers.close()
+        measured = await running
+        assert not measured.success
+        assert measured.verdict.startswith("b: in the phase up it ")
+        assert "; until then " in measured.verdict
+        assert measured.fields["idle"] is not None
+        assert measured.fields["down"] is None
+
+
 async def test_who_is_no_neighbour_or_declines_is_a_line() -> None:
     async with loading("abc", caps=Caps(is_enabled=False)) as (bench, _):
         a, b, c = bench.nodes

@@ -42,6 +42,12 @@ def test_the_verdict_comes_first_and_colour_moves_nothing(name: str) -> None:
     assert [line.rstrip() for line in stripped] == bare
 
 
+def test_what_was_left_out_is_said_of_a_rate_that_still_moved_too() -> None:
+    text = " ".join(" ".join(summary_lines(results.bandwidth(steady=False), Style(80))).split())
+    assert "run longer" in text
+    assert "the first 2.0 s left out" in text
+
+
 def test_a_test_that_measured_nothing_has_nothing_to_say_of_the_host() -> None:
     environment = results.noisy()["environment"]
     document = results.result(
