@@ -298,7 +298,9 @@ class TestsConfig:
     #: pytest looks at the name.
     __test__: ClassVar[bool] = False
 
-    enabled: bool = _setting(True, "take part in the tests that other nodes make")
+    enabled: bool = _setting(
+        True, "take part in the tests that other nodes make; routing's own traces are answered all the same"
+    )
     max_rate_bits_per_s: float = _setting(
         1e9, "what all tests of others together may send, or have sent here", least=1_000, most=1e12
     )
@@ -312,7 +314,11 @@ class TestsConfig:
     max_heavy_sessions: int = _setting(1, "those of them that load the network", least=0, most=64)
     max_sessions_per_peer: int = _setting(4, "tests of one peer at once", least=1, most=1_024)
     max_running: int = _setting(
-        8, "this node's own tests at once; those that disturb each other take turns", least=1, most=256
+        8,
+        "this node's own tests at once; those that disturb each other take turns, "
+        "and of one peer no more than 4 run that need its consent",
+        least=1,
+        most=256,
     )
     max_queued: int = _setting(64, "this node's own tests that wait for their turn", least=0, most=4_096)
     port_range: str = _setting(

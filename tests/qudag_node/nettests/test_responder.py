@@ -7,16 +7,21 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from qudag_node.config import TestsConfig
 from qudag_node.errors import DeclinedError, PeerError
+from qudag_node.nettests import traceroute
 from qudag_node.nettests.consent import Caps, Consent, Grant
 from qudag_node.nettests.control import Asker
+from qudag_node.nettests.requests import TracerouteOptions
 from qudag_node.nettests.responder import Responder
 from qudag_node.overlay.clock import Clock
 from qudag_node.overlay.testport import Way
+from tests.qudag_node.nettests.contexts import bench
 from tests.qudag_node.nettests.nodes import Tested, chain
 from tests.qudag_node.overlay.links import until
 from tests.qudag_node.overlay.nodes import Node, linked, running
@@ -322,6 +327,16 @@ async def test_a_node_that_wants_no_tests_says_so() -> None:
             ):
                 await a.control.ask(b.id, method, params)
         assert last.kind.log == []
+
+
+async def test_traces_are_routings_own_and_answered_by_a_node_that_wants_no_tests() -> None:
+    async with bench("abc", caps=Caps(is_enabled=False)) as nodes:
+        a, _, c = nodes.nodes
+        options = TracerouteOptions(count=1, timeout_s=10.0)
+        measured = await traceroute.run(nodes.context(a, c.id), options)
+    assert measured.success, measured
+    (enabled,) = [each for each in fields(TestsConfig) if each.name == "enabled"]
+    assert "traces are answered all the same" in enabled.metadata["help"]
 
 
 # Dialling back
