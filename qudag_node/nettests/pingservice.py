@@ -69,6 +69,7 @@ class PingService:
             "stamp.reflect",
             {
                 "host": plain_address(link.local[0]),
+                "peer": plain_address(link.remote[0]),
                 "ports": [] if ports is None else [ports.start, ports.stop - 1],
                 "key": key,
                 "dscp": self._config.dscp,

@@ -334,7 +334,9 @@ def _errors_of(counts: Mapping[str, int], account: Mapping[str, Any]) -> list[st
     if account.get("unauthentic"):
         found.append(f"{account['unauthentic']} packets were not authentic when they arrived there")
     if account.get("foreign"):
-        found.append(f"{account['foreign']} packets arrived there from another address than the first")
+        found.append(
+            f"{account['foreign']} packets arrived there from elsewhere than the link, or from two ports"
+        )
     return found
 
 

@@ -169,10 +169,12 @@ class _Reflector:
 def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Answer one session until told to stop.
 
-    The first authentic request fixes where the session comes from; requests from elsewhere are dropped.
+    Who asks has the key and could write any source into a packet, so only the address of its link is
+    answered; the first authentic request from there fixes the port. Requests from elsewhere are dropped.
 
     Args:
-        params: ``host`` and ``ports`` (first and last, or nothing) to listen on, ``key``, ``dscp``,
+        params: ``host`` and ``ports`` (first and last, or nothing) to listen on, ``peer`` (the address to
+            answer), ``key``, ``dscp``,
             ``format`` (ntp or ptp), ``packets_per_s`` and ``rate_bits_per_s`` (headers included) to answer at
             most; ``buffer_bytes`` of room for arrivals; ``kernel_stamps`` False does without them.
         channel: ``ready`` has the ``port``; the result is the counts.
@@ -198,7 +200,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             found = check(arrival.data, session.key)
             if isinstance(found, str):
                 counts[found] += 1
-            elif source not in {None, arrival.source}:
+            elif arrival.source[0] != params["peer"] or source not in {None, arrival.source}:
                 counts["foreign"] += 1
             elif not packets.take(now_mono_s := time.monotonic()) or not octets.take(
                 len(arrival.data) + _UDP_AND_IP_BYTES, now_mono_s

@@ -48,6 +48,7 @@ async def workers() -> AsyncIterator[Workers]:
 async def start(workers: Workers, job: str, **params: Any) -> tuple[Worker, int]:
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
+        "peer": params.get("host", "127.0.0.1"),
         "ports": [],
         "dscp": 8,
         "format": "ntp",
@@ -299,8 +300,9 @@ def ask(sock: socket.socket, data: bytes) -> bytes:
 
 
 @contextmanager
-def asking(port: int, timeout_s: float = PATIENCE_S) -> Generator[socket.socket]:
+def asking(port: int, timeout_s: float = PATIENCE_S, source: str = "127.0.0.1") -> Generator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source, 0))
         sock.connect(("127.0.0.1", port))
         sock.settimeout(timeout_s)
         yield sock
@@ -332,6 +334,22 @@ async def test_a_reflector_drops_what_is_not_its_sessions(workers: Workers) -> N
     assert (counts["received"], counts["foreign"], counts["malformed"]) == (2, 1, 5)
     assert counts["unauthentic"] == 6
     assert counts["packets_in"] == 14
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere a host has 127.0.0.1 alone")
+async def test_a_reflector_answers_no_address_but_that_of_the_link(workers: Workers) -> None:
+    """Who has the key could aim it at others: not even the first authentic packet from elsewhere counts."""
+    reflector, port = await start(workers, "stamp.reflect", key=KEY, packets_per_s=5000, host="127.0.0.1")
+    data = pack_request(Request(0, 1 << 62, 1, 0), authenticated=True)
+    write_digest(data, KEY)
+    with asking(port, source="127.0.0.2") as forged, asking(port) as sock:
+        forged.send(bytes(data))
+        assert len(ask(sock, bytes(data))) == 112
+        forged.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            forged.recv(2000)
+    counts = await stopped(reflector)
+    assert (counts["foreign"], counts["packets_out"]) == (1, 1)
 
 
 async def test_a_reflector_keeps_to_the_rate_that_was_granted(workers: Workers) -> None:
