@@ -3,7 +3,8 @@ worker.
 
 It is off unless asked for. An answer is as large as its request; those of 14 to 43 octets, which TWAMP-Light
 allows, get the 44 of the smallest answer, a hundred times a second at most. So many requests a second are
-answered, in all and of each address; and it knows nothing of the node.
+answered, in all and of each address; replies, and what comes from a reflector's port or one below 1024, are
+not; and it knows nothing of the node.
 """
 
 from __future__ import annotations

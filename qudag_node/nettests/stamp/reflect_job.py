@@ -21,7 +21,15 @@ from qudag_node.nettests.pacing import sharpen_this_thread
 from qudag_node.nettests.stamp.clock import clock_estimate
 from qudag_node.nettests.stamp.departures import Departures
 from qudag_node.nettests.stamp.packets import BASE_BYTES, Request
-from qudag_node.nettests.stamp.reflector import Reflection, Session, SessionTable, Token, answer, check
+from qudag_node.nettests.stamp.reflector import (
+    Reflection,
+    Session,
+    SessionTable,
+    Token,
+    answer,
+    check,
+    is_reflectors_port,
+)
 from qudag_node.nettests.stamp.sockets import BUFFER_BYTES, bind_udp
 from qudag_node.nettests.stamp.timestamps import TimeFormat
 from qudag_node.nettests.worker.channel import Channel
@@ -43,7 +51,7 @@ _MAX_PER_S_EACH = 2_000
 _MAX_SOURCES = 4096
 _COUNTS = (
     *("packets_in", "bytes_in", "packets_out", "bytes_out"),
-    *("malformed", "unauthentic", "foreign", "limited", "unsent", "user_stamps"),
+    *("malformed", "unauthentic", "replies", "foreign", "limited", "unsent", "user_stamps"),
 )
 #: An earlier reply has met nobody, or no way.
 _OF_EARLIER_REPLIES = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
@@ -248,7 +256,8 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         limits = _Limits(params)
         counts = reflector.counts
         told, told_mono_s = 0, time.monotonic()
-        channel.emit("ready", port=sock.getsockname()[1], has_stamps=reflector.has_stamps)
+        port = sock.getsockname()[1]
+        channel.emit("ready", port=port, has_stamps=reflector.has_stamps)
         for arrival in reflector.arrivals(channel):
             _note_departures(reflector)
             now_mono_s = time.monotonic()
@@ -262,6 +271,8 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             found = check(arrival.data, None)
             if isinstance(found, str):
                 counts[found] += 1
+            elif is_reflectors_port(arrival.source[1], port):
+                counts["replies"] += 1
             elif not limits.take(arrival, now_mono_s):
                 counts["limited"] += 1
             else:

@@ -18,14 +18,20 @@ from qudag_node.nettests.stamp.packets import (
     Reply,
     Request,
     pack_reply,
+    parse_reply,
     parse_request,
 )
 from qudag_node.nettests.stamp.timestamps import TimeFormat, encode_time
 from qudag_node.nettests.stamp.tlvs import FollowUp, answer_extensions, are_intact
 
-__all__ = ["Reflection", "Session", "SessionTable", "Token", "answer", "check"]
+__all__ = ["Reflection", "Session", "SessionTable", "Token", "answer", "check", "is_reflectors_port"]
 
 _HEAD_OF_SEEN_BITS = 1 << 24
+_LAST_SYSTEM_PORT = 1023
+#: Both formats of time have their seconds in the upper half.
+_SECONDS_SHIFT = 32
+#: No reflector takes longer to answer.
+_MOST_LASTED_S = 60
 
 
 class Token(NamedTuple):
@@ -91,14 +97,33 @@ class Reflection(NamedTuple):
     ttl: int
 
 
+def is_reflectors_port(port: int, own_port: int) -> bool:
+    """Whether a request's source may be a reflector: this one's port, the one assigned, or any of a service.
+
+    Answered, it might answer the answer, and so on for ever (CVE-2024-2169).
+    """
+    return port == own_port or port <= _LAST_SYSTEM_PORT
+
+
 def check(data: bytes, key: bytes | None) -> Request | str:
-    """Read a request; a text says why it is to be dropped silently: ``malformed`` or ``unauthentic``."""
+    """Read a request; a text says why it is dropped silently: ``malformed``, ``unauthentic`` or ``replies``.
+
+    A reply is no request, whoever sent it. It has the time of its request's arrival, by the same clock as its
+    own, where requests have zeros (RFC 8762) or anything (TWAMP-Light's padding).
+    """
     request = parse_request(data, authenticated=key is not None)
     if request is None:
         return "malformed"
     if key is not None and not (has_digest(data, key) and are_intact(data, AUTHENTICATED_BYTES, key)):
         return "unauthentic"
-    return request if request.error_estimate & 0xFF else "malformed"
+    if not request.error_estimate & 0xFF:
+        return "malformed"
+    reply = parse_reply(data, authenticated=key is not None)
+    if reply is not None and reply.received:
+        lasted_s = (reply.timestamp >> _SECONDS_SHIFT) - (reply.received >> _SECONDS_SHIFT)
+        if abs(lasted_s) <= _MOST_LASTED_S:
+            return "replies"
+    return request
 
 
 def answer(session: Session, reflection: Reflection, clock: ErrorEstimate, sending_unix_ns: int) -> bytes:

@@ -300,9 +300,11 @@ def ask(sock: socket.socket, data: bytes) -> bytes:
 
 
 @contextmanager
-def asking(port: int, timeout_s: float = PATIENCE_S, source: str = "127.0.0.1") -> Generator[socket.socket]:
+def asking(
+    port: int, timeout_s: float = PATIENCE_S, source: str = "127.0.0.1", source_port: int = 0
+) -> Generator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((source, 0))
+        sock.bind((source, source_port))
         sock.connect(("127.0.0.1", port))
         sock.settimeout(timeout_s)
         yield sock
@@ -415,6 +417,21 @@ async def test_the_public_reflector_survives_garbage_and_sends_no_more_than_it_g
     assert counts["packets_in"] == 61
     assert counts["packets_in"] == counts["packets_out"] + counts["malformed"] + counts["limited"]
     assert counts["bytes_out"] <= counts["bytes_in"]
+
+
+async def test_two_public_reflectors_do_not_answer_each_other(workers: Workers) -> None:
+    one, port = await start(workers, "stamp.light")
+    other, other_port = await start(workers, "stamp.light")
+    with asking(port) as sock, asking(other_port) as beside:
+        for size in (14, 44, 200):
+            beside.send(ask(sock, bytes(ScapyRequest(seq=size)).ljust(200, b"\0")[:size]))
+        assert parse_seq(ask(beside, bytes(ScapyRequest(seq=9)))) == 9  # the only answer
+    if LINUX:
+        with asking(port, source="127.0.0.2", source_port=port) as twin:
+            twin.send(bytes(ScapyRequest(seq=1)))
+    counts, counts_beside = await stopped(one), await stopped(other)
+    assert (counts["packets_out"], counts["replies"]) == (3, int(LINUX))
+    assert (counts_beside["packets_out"], counts_beside["replies"]) == (1, 3)
 
 
 def parse_seq(data: bytes) -> int:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from qudag_node.nettests.stamp.authentication import has_digest, write_digest
 from qudag_node.nettests.stamp.error_estimate import ErrorEstimate, decode_error
 from qudag_node.nettests.stamp.packets import Request, pack_request, parse_reply
-from qudag_node.nettests.stamp.reflector import Reflection, Session, SessionTable, Token, answer, check
+from qudag_node.nettests.stamp.reflector import (
+    Reflection,
+    Session,
+    SessionTable,
+    Token,
+    answer,
+    check,
+    is_reflectors_port,
+)
 from qudag_node.nettests.stamp.timestamps import TimeFormat, decode_time, encode_time
 from qudag_node.nettests.stamp.tlvs import are_intact, find_follow_up, make_extensions, sign_extensions
 
@@ -110,6 +118,29 @@ def test_garbage_is_answered_in_its_length_or_dropped(data: bytes, authenticated
     if isinstance(check(data, session.key), Request):
         assert not authenticated
         assert len(reflect(session, data)) == max(len(data), 44)
+
+
+@pytest.mark.parametrize("form", TimeFormat)
+@pytest.mark.parametrize("extra", [0, 40, 200])
+@pytest.mark.parametrize("key", [None, KEY], ids=["unauthenticated", "authenticated"])
+def test_a_reply_is_never_answered(key: bytes | None, extra: int, form: TimeFormat) -> None:
+    """Two reflectors would else answer each other for ever; and a reply may have been thrown back."""
+    reply = reflect(Session(key=key, time_format=form), request(1, key=key, extra=extra))
+    assert check(reply, key) == "replies"
+    if key is None and not extra:
+        assert check(reply[:41], None) == "replies"  # as TWAMP-Light's end
+
+
+@given(st.binary(min_size=30, max_size=30))
+def test_padding_of_any_content_does_not_make_a_request_a_reply(padding: bytes) -> None:
+    data = request(1, key=None)[:14] + padding
+    if padding[2:6] != data[4:8]:  # the time at which it is sent
+        assert isinstance(check(data, None), Request)
+
+
+def test_ports_of_reflectors_and_services_are_not_answered() -> None:
+    assert all(is_reflectors_port(port, 40_000) for port in (0, 7, 53, 862, 1023, 40_000))
+    assert not any(is_reflectors_port(port, 40_000) for port in (1024, 39_999, 65_535))
 
 
 def test_each_packet_is_counted_once_and_in_its_order() -> None:
