@@ -34,7 +34,7 @@ from qudag_node.nettests.stamp.sockets import BUFFER_BYTES, bind_udp
 from qudag_node.nettests.stamp.timestamps import TimeFormat
 from qudag_node.nettests.worker.channel import Channel
 
-__all__ = ["reflect", "reflect_for_all"]
+__all__ = ["Limits", "reflect", "reflect_for_all"]
 
 _POLL_S = 0.05
 #: Told to stop, it takes what has arrived before, but not for longer.
@@ -87,7 +87,7 @@ class _Bytes:
         return is_there
 
 
-class _Limits:
+class Limits:
     """How many requests are answered: in all, of each source address, and of those shorter than a reply."""
 
     def __init__(self, params: dict[str, Any]) -> None:
@@ -97,12 +97,14 @@ class _Limits:
         self._by_host: OrderedDict[str, _Rate] = OrderedDict()
 
     def take(self, arrival: Arrival, now_mono_s: float) -> bool:
+        """Count a request; return whether it is to be answered."""
         host = arrival.source[0]
         rate = self._by_host.get(host)
         if rate is None:
             if len(self._by_host) >= _MAX_SOURCES:
                 self._by_host.popitem(last=False)
             rate = self._by_host[host] = _Rate(self._per_s_each)
+        self._by_host.move_to_end(host)
         is_short = len(arrival.data) < BASE_BYTES
         return (
             rate.take(now_mono_s)
@@ -253,7 +255,7 @@ def reflect_for_all(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
     with bind_udp(params["host"], params["ports"], dscp=params["dscp"]) as sock:
         reflector = _Reflector(sock, params)
         sessions = SessionTable()
-        limits = _Limits(params)
+        limits = Limits(params)
         counts = reflector.counts
         told, told_mono_s = 0, time.monotonic()
         port = sock.getsockname()[1]

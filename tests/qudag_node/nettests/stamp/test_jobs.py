@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import random
 import signal
@@ -11,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from scapy.contrib.stamp import STAMPSessionReflectorTestUnauthenticated as ScapyReply
 from scapy.contrib.stamp import STAMPSessionSenderTestUnauthenticated as ScapyRequest
 
+from qudag_node.host.timestamps import Arrival
 from qudag_node.nettests.stamp.authentication import write_digest
 from qudag_node.nettests.stamp.packets import (
     Reply,
@@ -27,6 +29,7 @@ from qudag_node.nettests.stamp.packets import (
     parse_reply,
     parse_request,
 )
+from qudag_node.nettests.stamp.reflect_job import Limits
 from qudag_node.nettests.stamp.timestamps import TimeFormat, encode_time
 from qudag_node.nettests.stamp.tlvs import make_extensions, sign_extensions
 from qudag_node.nettests.workers import Worker, WorkerError, Workers
@@ -440,15 +443,39 @@ def parse_seq(data: bytes) -> int:
     return reply.sender_sequence
 
 
-async def test_the_public_reflector_answers_one_address_only_so_often(workers: Workers) -> None:
-    reflector, port = await start(workers, "stamp.light", packets_per_s_each=20)
-    with asking(port) as sock:
+@pytest.mark.parametrize(
+    ("limit", "hosts"), [("packets_per_s_each", 1), ("packets_per_s", 4)], ids=["one", "all"]
+)
+async def test_the_public_reflector_answers_one_address_and_all_only_so_often(
+    workers: Workers, limit: str, hosts: int
+) -> None:
+    if hosts > 1 and not LINUX:
+        pytest.skip("elsewhere a host has 127.0.0.1 alone")
+    reflector, port = await start(workers, "stamp.light", **{limit: 20})
+    began_mono_s = time.monotonic()
+    with ExitStack() as stack:
+        socks = [stack.enter_context(asking(port, source=f"127.0.0.{1 + host}")) for host in range(hosts)]
         for number in range(200):
-            sock.send(bytes(ScapyRequest(seq=number)))
-        assert parse_seq(sock.recv(70_000)) == 0
-        reflector.tell("stop")
-        counts = await reflector.result(PATIENCE_S)
-    assert counts["packets_out"] + counts["limited"] == counts["packets_in"]
+            socks[number % hosts].send(bytes(ScapyRequest(seq=number)))
+        assert parse_seq(socks[0].recv(70_000)) == 0
+        counts = await stopped(reflector)
+    seconds = int(time.monotonic() - began_mono_s) + 2  # that have begun meanwhile
+    assert counts["packets_out"] + counts["limited"] == counts["packets_in"] == 200
+    assert 20 <= counts["packets_out"] <= 20 * seconds
+    assert counts["limited"] >= 200 - 20 * seconds
+
+
+def test_a_busy_address_keeps_its_count_while_thousands_of_others_come() -> None:
+    limits = Limits({"packets_per_s": 1_000_000, "packets_per_s_each": 2})
+
+    def take(host: int) -> bool:
+        source = str(ipaddress.IPv4Address(host))
+        return limits.take(Arrival(bytes(44), (source, 5000), None, 64, 0), 7.5)
+
+    assert [take(1), take(1), take(1)] == [True, True, False]
+    for host in range(10_000):
+        assert take(0x0A00_0000 + host)
+        assert not take(1)
 
 
 async def test_an_unauthenticated_sender_measures_a_stranger_that_speaks_only_the_rfc(
