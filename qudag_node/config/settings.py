@@ -305,7 +305,10 @@ class TestsConfig:
         1e9, "what all tests of others together may send, or have sent here", least=1_000, most=1e12
     )
     max_packets_per_s: float = _setting(
-        10_000.0, "packets and messages of all tests of others together, bulk apart", least=1, most=1e7
+        10_000.0,
+        "packets and messages of all tests of others together; of udp small packets alone, of tcp none",
+        least=1,
+        most=1e7,
     )
     max_duration_s: float = _seconds(
         60.0, "how long a test of another node may load this one; pings at 200/s last up to 60 times that"

@@ -1,7 +1,9 @@
 """This node's part in the bandwidth tests of others: the kinds ``tcp`` and ``udp``, each one or two workers.
 
 Directions are the asker's: ``forward`` is from the asker to this node. The tested node always listens, and
-enforces what it has granted: its sender keeps to the rate, its receiver takes no more.
+enforces what it has granted: its sender keeps to the rate, its receiver takes no more. Over UDP
+a rate is of whole IP packets, and of small ones there are no more than of usual ones, or than
+``tests.max_packets_per_s``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, Final
 from qudag_node.config import TestsConfig
 from qudag_node.errors import DeclinedError, NodeError
 from qudag_node.metrics import MetricsCollector
+from qudag_node.nettests.bulk.datagrams import DEFAULT_PACKET_BYTES, LEAST_PACKET_BYTES, packet_bits
 from qudag_node.nettests.consent import Grant
 from qudag_node.nettests.control import Asker, Control
 from qudag_node.nettests.params import Params
@@ -112,8 +115,14 @@ class BulkService:
         if len(self._open) >= _MAX_OPEN:
             raise DeclinedError("too many sessions are ending")
         ways = directions_of(direction)
+        listen = plain_address(link.local[0])
+        packet_bytes = read.whole("packet_bytes", 0, most=65_000)
+        if grant.kind == "udp" and 0 < packet_bytes < LEAST_PACKET_BYTES:
+            raise DeclinedError(f"packets of at least {LEAST_PACKET_BYTES} bytes, {packet_bytes} were asked")
+        usual_per_s = grant.rate_bits_per_s / packet_bits(DEFAULT_PACKET_BYTES, listen)
+        packets_per_s = max(self._config.max_packets_per_s, usual_per_s) / len(ways)
         common: dict[str, object] = {
-            "listen": plain_address(link.local[0]),
+            "listen": listen,
             "peer": plain_address(link.remote[0]),
             "ports": None if ports is None else [ports.start, ports.stop - 1],
             "key": link.keys.session(name),
@@ -121,13 +130,14 @@ class BulkService:
             "duration_s": grant.duration_s,
             "rate_bits_per_s": grant.rate_bits_per_s / len(ways),
             "congestion_control": read.text("congestion_control", "", longest=15) or None,
-            "packet_bytes": read.whole("packet_bytes", 0, most=65_000),
+            "packets_per_s": packets_per_s,
+            "packet_bytes": packet_bytes,
             "is_single": not read.boolean("is_search", default=False),
             "meet_timeout_s": MEET_TIMEOUT_S,
             "dscp": self._config.dscp,
             "pack_bytes": _PACK_BYTES // len(ways),
         }
-        session = _Session(self, (asker.peer, name), grant.kind)
+        session = _Session(self, (asker.peer, name), grant.kind, packets_per_s)
         try:
             for way in ways:
                 await session.start(way, {**common, "purpose": PURPOSE_BY_DIRECTION[way]})
@@ -171,11 +181,14 @@ class BulkService:
 class _Session:
     """The responder's hold on the workers of one session."""
 
-    def __init__(self, service: BulkService, key: tuple[str, bytes], protocol: str) -> None:
+    def __init__(
+        self, service: BulkService, key: tuple[str, bytes], protocol: str, packets_per_s: float
+    ) -> None:
         self.key = key
         self.worker_by_way: dict[str, Worker] = {}
         self._service = service
         self._protocol = protocol
+        self._packets_per_s = packets_per_s
         self._ports_by_way: dict[str, list[int]] = {}
 
     async def start(self, way: str, params: Mapping[str, object]) -> None:
@@ -186,8 +199,9 @@ class _Session:
         self._ports_by_way[way] = ready.get("ports", [ready["port"]])
 
     async def describe(self) -> dict[str, Any]:
-        """The ports, by direction."""
-        return {"ports": self._ports_by_way}
+        """The ports, by direction; of udp how many packets a second there may be in each."""
+        most = {"packets_per_s": self._packets_per_s} if self._protocol == "udp" else {}
+        return {"ports": self._ports_by_way, **most}
 
     async def finish(self) -> dict[str, Any]:
         """Stop both; return what each counted, or why it could not."""

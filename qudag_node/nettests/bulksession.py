@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qudag_node.errors import DeclinedError, NodeError, PeerError, PeerRefusedError, PeerUnreachableError
+from qudag_node.nettests.bulk.datagrams import DEFAULT_PACKET_BYTES, packet_bits
 from qudag_node.nettests.bulk.samples import SampleError, Samples
 from qudag_node.nettests.bulkservice import (
     MEET_TIMEOUT_S,
@@ -59,7 +60,7 @@ class BulkPlan:
     """What to move.
 
     Attributes:
-        rate_bits_per_s: In each direction, at most; None: as much as the peer grants.
+        rate_bits_per_s: In each direction, of payload, at most; None: as much as the peer grants.
         is_search: Nothing moves by itself; ``BulkSession.step`` says what.
     """
 
@@ -76,6 +77,11 @@ class BulkPlan:
     def ways(self) -> tuple[str, ...]:
         """The directions in which data goes."""
         return directions_of(self.direction)
+
+    def agreed_ratio(self, host: str) -> float:
+        """How much larger a rate is as it is agreed, for udp of whole IP packets, than as payload."""
+        payload_bytes = self.packet_bytes or DEFAULT_PACKET_BYTES
+        return packet_bits(payload_bytes, host) / (8 * payload_bytes) if self.protocol == "udp" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +162,13 @@ async def open_bulk(context: Context, plan: BulkPlan) -> BulkSession:
     identity = os.urandom(SESSION_BYTES)
     assert link.keys is not None  # noqa: S101  # link_to has looked
     rate, ways = plan.rate_bits_per_s, plan.ways
+    host = plain_address(link.remote[0])
     asked: dict[str, object] = {
         "kind": plan.protocol,
         "session": identity,
         "direction": plan.direction,
         "duration_s": plan.duration_s,
-        "rate_bits_per_s": None if rate is None else rate * len(ways),
+        "rate_bits_per_s": None if rate is None else rate * plan.agreed_ratio(host) * len(ways),
         "streams": plan.streams,
         "congestion_control": plan.congestion_control or "",
         "packet_bytes": plan.packet_bytes,
@@ -172,7 +179,11 @@ async def open_bulk(context: Context, plan: BulkPlan) -> BulkSession:
     try:
         granted = told.get("granted")
         cap = Params(granted if isinstance(granted, dict) else {}).number("rate_bits_per_s", least=1.0)
-        await session.begin(told.get("ports"), link.keys.session(identity), cap / len(ways))
+        cap /= len(ways)
+        if plan.protocol == "udp" and "packets_per_s" in told:
+            most_per_s = Params(told).number("packets_per_s", least=1.0)
+            cap = min(cap, most_per_s * packet_bits(plan.packet_bytes or DEFAULT_PACKET_BYTES, host))
+        await session.begin(told.get("ports"), link.keys.session(identity), cap)
     except BaseException:
         await session.abort()
         raise
@@ -183,7 +194,7 @@ class BulkSession:
     """A session that is open. As a context manager it is given up on leaving, at both ends.
 
     Attributes:
-        cap_bits_per_s: What was agreed for each direction.
+        cap_bits_per_s: What was agreed for each direction, as payload.
         begun_mono_s: When data began to move.
     """
 
@@ -194,6 +205,7 @@ class BulkSession:
         self._link = link
         self._worker_by_way: dict[str, Worker] = {}
         self._is_ended = False
+        self._agreed_ratio = plan.agreed_ratio(plain_address(link.remote[0]))
         self.cap_bits_per_s = 0.0
         self.begun_mono_s = 0.0
 
@@ -205,10 +217,10 @@ class BulkSession:
     ) -> None:
         await self.abort()
 
-    async def begin(self, ports: object, key: bytes, cap_bits_per_s: float) -> None:
+    async def begin(self, ports: object, key: bytes, agreed_bits_per_s: float) -> None:
         """Start the workers of this end, and wait until their streams are there."""
         plan, context, link = self._plan, self._context, self._link
-        self.cap_bits_per_s = cap_bits_per_s
+        self.cap_bits_per_s = round(agreed_bits_per_s / self._agreed_ratio, 3)
         for way in plan.ways:
             numbers = _ports_of(ports, way)
             params: dict[str, object] = {
@@ -218,7 +230,7 @@ class BulkSession:
                 "purpose": PURPOSE_BY_DIRECTION[way],
                 "streams": plan.streams,
                 "duration_s": plan.duration_s,
-                "rate_bits_per_s": cap_bits_per_s,
+                "rate_bits_per_s": agreed_bits_per_s,
                 "congestion_control": plan.congestion_control,
                 "packet_bytes": plan.packet_bytes,
                 "is_single": not plan.is_search,
@@ -287,7 +299,7 @@ class BulkSession:
         ]
 
     async def step(self, way: str, number: int, rate_bits_per_s: float, duration_s: float) -> dict[str, int]:
-        """Send at a rate for a time, of a search; return what was sent, and what has arrived of it.
+        """Send payload at a rate for a time, of a search; return what was sent, and what has arrived.
 
         Raises:
             WorkerError: This end's worker has failed.
@@ -295,7 +307,7 @@ class BulkSession:
         """
         order: dict[str, object] = {
             "step": number,
-            "rate_bits_per_s": rate_bits_per_s,
+            "rate_bits_per_s": rate_bits_per_s * self._agreed_ratio,
             "duration_s": duration_s,
         }
         is_sender = way == "forward"

@@ -17,10 +17,26 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["HEADER_BYTES", "Arrivals", "StepArrivals", "gaps_of", "pack_burst", "unpack_burst"]
+__all__ = [
+    "DEFAULT_PACKET_BYTES",
+    "HEADER_BYTES",
+    "LEAST_PACKET_BYTES",
+    "Arrivals",
+    "StepArrivals",
+    "gaps_of",
+    "pack_burst",
+    "packet_bits",
+    "unpack_burst",
+]
 
 _HEADER = struct.Struct("!8sH2xIQ")
 HEADER_BYTES: Final = _HEADER.size
+#: Fits an Ethernet frame below most tunnels, over IPv4 and IPv6.
+DEFAULT_PACKET_BYTES: Final = 1400
+#: Smaller ones are mostly headers: they would measure hosts, not paths.
+LEAST_PACKET_BYTES: Final = 64
+#: Of UDP and IP.
+_IPV4_BYTES, _IPV6_BYTES = 28, 48
 #: Gaps of one step that may still be filled; of more the oldest are lost for good.
 _MAX_GAPS = 4096
 #: All streams of a process have so many together, for each step that is counted.
@@ -29,6 +45,11 @@ _ALL_GAPS = 16_384
 _LIVE_STEPS = 2
 #: Steps whose counts are kept; they are asked for as soon as each is over.
 _KEPT_STEPS = 32
+
+
+def packet_bits(payload_bytes: int, host: str) -> int:
+    """Return the bits of an IP packet to or from a numeric address, which is what an agreed rate counts."""
+    return 8 * (payload_bytes + (_IPV6_BYTES if ":" in host else _IPV4_BYTES))
 
 
 def gaps_of(streams: int) -> int:

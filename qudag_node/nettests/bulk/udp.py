@@ -5,12 +5,15 @@ to anybody. What is sent is sent in *steps*, each at a rate and for a time: one 
 a search. A step is an order of the node, or the only one when the job's parameters say it. A thread paces
 it; above some thousand packets a second several go in one system call (GSO), and the receiver
 takes them so (GRO).
+
+Rates are of whole IP packets, as they were agreed; what is counted and told as bytes is payload.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import struct
@@ -20,7 +23,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from qudag_node.nettests.bulk.datagrams import HEADER_BYTES, StepArrivals, gaps_of, pack_burst, unpack_burst
+from qudag_node.nettests.bulk.datagrams import (
+    DEFAULT_PACKET_BYTES,
+    LEAST_PACKET_BYTES,
+    StepArrivals,
+    gaps_of,
+    pack_burst,
+    packet_bits,
+    unpack_burst,
+)
 from qudag_node.nettests.bulk.load import Load
 from qudag_node.nettests.bulk.meeting import be_patient
 from qudag_node.nettests.bulk.proofs import (
@@ -38,10 +49,7 @@ from qudag_node.nettests.pacing import SPIN_NS, sharpen_this_thread, wait_until
 from qudag_node.nettests.worker.channel import Channel
 from qudag_node.nettests.worker.jobs import JobError
 
-__all__ = ["DEFAULT_PACKET_BYTES", "receive", "send"]
-
-#: Fits an Ethernet frame below most tunnels, over IPv4 and IPv6.
-DEFAULT_PACKET_BYTES = 1400
+__all__ = ["receive", "send"]
 
 _UDP_SEGMENT, _UDP_GRO = 103, 104
 _SO_RXQ_OVFL = 40
@@ -78,6 +86,8 @@ class _Stream:
     sent_bytes: int = 0
     unsent: int = 0
     received_bytes: int = 0
+    taken_packets: int = 0
+    taken_bits: int = 0
     strangers: int = 0
     overflow: int = 0
     error: str = ""
@@ -99,7 +109,7 @@ def receive(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
 def _meet(params: dict[str, Any], channel: Channel) -> list[_Stream]:
     key, purpose, count = bytes(params["key"]), int(params["purpose"]), int(params["streams"])
     connect, listen = params.get("connect"), str(params.get("listen"))
-    host = str(connect[0]) if connect else listen
+    host = _host_of(params)
     streams: list[_Stream] = []
     ports: list[int] = []
     try:
@@ -158,6 +168,15 @@ def _take_part(
             stream.strangers += 1
 
 
+def _host_of(params: dict[str, Any]) -> str:
+    connect = params.get("connect")
+    return str(connect[0] if connect else params.get("listen"))
+
+
+def _packets_per_s(params: dict[str, Any]) -> float:
+    return float(params.get("packets_per_s") or math.inf)
+
+
 def _nobody(host: str, params: dict[str, Any]) -> str:
     timeout_s = float(params["meet_timeout_s"])
     if params.get("connect") is None:
@@ -184,9 +203,10 @@ class _Sender:
     def __init__(self, params: dict[str, Any], channel: Channel) -> None:
         self._channel = channel
         self._size = int(params.get("packet_bytes") or DEFAULT_PACKET_BYTES)
-        if not HEADER_BYTES <= self._size <= _DATAGRAM_BYTES - 48:
-            raise JobError(f"packets of {self._size} bytes: at least {HEADER_BYTES}, at most 65487")
-        self._cap = float(params["rate_bits_per_s"])
+        if not LEAST_PACKET_BYTES <= self._size <= _DATAGRAM_BYTES - 48:
+            raise JobError(f"packets of {self._size} bytes: at least {LEAST_PACKET_BYTES}, at most 65487")
+        self._packet_bits = packet_bits(self._size, _host_of(params))
+        self._cap = min(float(params["rate_bits_per_s"]), _packets_per_s(params) * self._packet_bits)
         self._duration_s = float(params["duration_s"])
         self._pack_bytes = int(params.get("pack_bytes", MAX_PACKED_BYTES))
         self._is_single = bool(params.get("is_single", True))
@@ -284,7 +304,7 @@ class _Sender:
     def _send(self, stream: _Stream, step: int, rate: float, begin_ns: int, until_ns: int) -> None:
         sharpen_this_thread(real_time=False)
         size, number = self._size, 0
-        packet_ns = size * 8e9 / rate
+        packet_ns = self._packet_bits * 1e9 / rate
         burst = max(1, min(round(_TICK_NS / packet_ns), _MAX_SEGMENTS, _MAX_BURST_BYTES // size))
         # A core that only spins is missed elsewhere: an eighth of the time at most.
         spin_ns = min(SPIN_NS, int(packet_ns * burst / 8))
@@ -345,7 +365,8 @@ class _Receiver:
         self._pack_bytes = int(params.get("pack_bytes", MAX_PACKED_BYTES))
         self._tail_s = float(params.get("tail_s", 0.3))
         self._is_single = bool(params.get("is_single", True))
-        self._cap = float(params["rate_bits_per_s"])
+        self._cap, self._most_packets_per_s = float(params["rate_bits_per_s"]), _packets_per_s(params)
+        self._header_bits = packet_bits(0, _host_of(params))
         self._key, self._purpose = bytes(params["key"]), int(params["purpose"])
         self._streams = _meet(params, channel)
         max_gaps = gaps_of(len(self._streams))
@@ -403,11 +424,17 @@ class _Receiver:
                 last_bytes, moved_s = received, now_s
             if self._is_single and now_s - moved_s > _STALLED_S and now_s < self._duration_s:
                 return f"nothing has arrived for {now_s - moved_s:.1f} s, after {moved_s:.1f} s of the test"
-            if received * 8 > self._cap * _ENFORCED_RATIO * (now_s + _ENFORCED_BURST_S):
+            if self._is_exceeded(_ENFORCED_RATIO * (now_s + _ENFORCED_BURST_S)):
                 return "the sender exceeds the rate that was agreed"
             if self._is_single and now_s - told_s >= _EVENT_PERIOD_S:
                 told_s = now_s
                 channel.emit("sample", **self._samples.at(-1))
+
+    def _is_exceeded(self, seconds: float) -> bool:
+        """Whether more came than may in that time, whatever it was."""
+        bits = sum(stream.taken_bits for stream in self._streams)
+        packets = sum(stream.taken_packets for stream in self._streams)
+        return bits > self._cap * seconds or packets > self._most_packets_per_s * seconds
 
     def _sample(self, begin_ns: int, load: Load) -> None:
         load.sample()
@@ -470,6 +497,9 @@ class _Receiver:
                     (size,) = _INT.unpack_from(data)
                 elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
                     (dropped,) = _INT.unpack_from(data)
+            packets = -(-count // size) if count else 1
+            stream.taken_packets += packets
+            stream.taken_bits += count * 8 + packets * self._header_bits
             burst = unpack_burst(view[:count], size, tag) if count else None
             if burst is None:
                 self._take_other(stream, bytes(view[: min(count, HELLO_BYTES + 1)]))

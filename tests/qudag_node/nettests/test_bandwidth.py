@@ -85,6 +85,27 @@ async def test_every_udp_packet_has_a_fate(direction: str) -> None:
         assert fields["jitter_s"] >= 0
 
 
+async def test_the_headers_of_small_packets_count_for_the_peer_s_limit() -> None:
+    async with loading("ab", caps=Caps(max_rate_bits_per_s=4e6)) as (bench, _):
+        a, b = bench.nodes
+        wanted = options(protocol="udp", direction="reverse", rate_bits_per_s=2.5e6, packet_bytes=64)
+        fields = check(await bandwidth.run(bench.context(a, b.id), wanted))
+        assert fields["rate_cap_bits_per_s"] == pytest.approx(2.5e6)
+        with pytest.raises(DeclinedError, match=r"at most 4 Mbit/s .* 4\.31 Mbit/s were asked"):
+            await bandwidth.run(bench.context(a, b.id), replace(wanted, rate_bits_per_s=3e6))
+        with pytest.raises(DeclinedError, match="packets of at least 64 bytes, 63 were asked"):
+            await bandwidth.run(bench.context(a, b.id), replace(wanted, packet_bytes=63))
+
+
+async def test_small_packets_are_no_more_than_usual_ones_would_be() -> None:
+    async with loading("ab") as (bench, _):
+        a, b = bench.nodes
+        plan = BulkPlan(protocol="udp", duration_s=5.0, packet_bytes=100, is_search=True)
+        async with await open_bulk(bench.context(a, b.id), plan) as session:
+            # All that is left of 1 Gbit/s, in packets of 1428 bytes with their headers; payload of 100 each.
+            assert session.cap_bits_per_s == pytest.approx(1e9 / (1428 * 8) * 800)
+
+
 async def test_a_search_tries_rates_and_holds_the_one_it_found() -> None:
     async with loading("ab", caps=Caps(max_rate_bits_per_s=4e6)) as (bench, _):
         a, b = bench.nodes
@@ -96,7 +117,8 @@ async def test_a_search_tries_rates_and_holds_the_one_it_found() -> None:
         for step in steps:
             assert step["sent"] >= step["received"] + step["receiver_dropped"]
             assert step["rate_bits_per_s"] <= 4e6
-        assert fields["rate_cap_bits_per_s"] == 4e6
+        # The peer lets through so much of whole packets, of which 28 bytes are headers.
+        assert fields["rate_cap_bits_per_s"] == pytest.approx(4e6 * 1400 / 1428)
         if measured.success:
             assert steps[-1]["has_met"]
             assert fields["goodput_bits_per_s"] == steps[-1]["received_bits_per_s"]

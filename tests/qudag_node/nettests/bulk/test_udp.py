@@ -144,6 +144,36 @@ def test_a_sender_that_is_too_fast_is_not_listened_to() -> None:
     assert greedy.result()["why_early"] == "the other end has closed its port"
 
 
+@pytest.mark.parametrize(("rate", "most_per_s"), [(4e6, None), (RATE, 5000.0)])
+def test_a_sender_counts_whole_packets(rate: float, most_per_s: float | None) -> None:
+    sender, receiver = pair("udp", packet_bytes=72, rate_bits_per_s=rate, packets_per_s=most_per_s)
+    out, _ = stopped(receiver, sender)
+    # 4 Mbit/s of 100 bytes each are 5000 packets/s; 72 bytes of payload alone would be 6944.
+    assert 0 < out["packets"] <= 5000 * 0.4 + 60
+
+
+@pytest.mark.parametrize(
+    ("size", "changed"),
+    [
+        # Nothing but headers; and what is no packet of the test's.
+        (0, {"rate_bits_per_s": 1e4}),
+        (1400, {"rate_bits_per_s": 1e4}),
+        (64, {"rate_bits_per_s": 1e9, "packets_per_s": 2.0}),
+    ],
+)
+def test_a_receiver_counts_whatever_comes(size: int, changed: dict[str, float]) -> None:
+    given = params(listen="127.0.0.1", duration_s=30.0, **changed)
+    receiver = Running("udp.receive", given)
+    told = receiver.told("ready")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as liar:
+        liar.connect(("127.0.0.1", told["port"]))
+        liar.send(hello(given["key"], 0, given["purpose"]))
+        receiver.told("begun")
+        for _ in range(200):
+            liar.send(bytes(size))
+        assert receiver.result()["why_early"] == "the sender exceeds the rate that was agreed"
+
+
 def test_a_port_where_nobody_answers_is_a_line() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
