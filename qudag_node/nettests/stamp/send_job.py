@@ -88,6 +88,7 @@ class _Session:
     sock: socket.socket
     key: bytes | None
     ssid: int
+    form: TimeFormat
     has_stamps: bool
     probes: Probes = field(default_factory=Probes)
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -130,12 +131,7 @@ class _Session:
         arrived_unix_ns = arrival.received_unix_ns or time.time_ns()
         reply = parse_reply(arrival.data, authenticated=self.key is not None)
         clock = None if reply is None else decode_error(reply.error_estimate)
-        if (
-            reply is None
-            or clock is None
-            or reply.ssid != self.ssid
-            or reply.sender_sequence >= len(self.probes)
-        ):
+        if reply is None or clock is None or reply.ssid != self.ssid or not self._is_answer(reply):
             self.counts["malformed"] += 1
             return
         if self.key is not None and not self._is_authentic(arrival.data):
@@ -146,6 +142,15 @@ class _Session:
         if follow_up is not None:
             departed = decode_time(follow_up.timestamp, clock.time_format, arrived_unix_ns)
             self.follow_up(follow_up.sequence, departed)
+
+    def _is_answer(self, reply: Reply) -> bool:
+        """Whether it answers a packet that was sent: a request thrown back is authentic, too."""
+        sequence = reply.sender_sequence
+        return (
+            sequence < len(self.probes)
+            and reply.received != 0
+            and reply.sender_timestamp == encode_time(self.probes.written_unix_ns[sequence], self.form)
+        )
 
     def _is_authentic(self, data: bytes) -> bool:
         return (
@@ -198,7 +203,8 @@ def send(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
         has_stamps = params.get("kernel_stamps", True) and enable_stamps(sock, transmit=True)
         set_receive_timeout(sock, _POLL_S)
         wait_for_stamps()
-        session = _Session(sock, params["key"], params["ssid"], has_stamps=has_stamps)
+        form = TimeFormat[params["format"].upper()]
+        session = _Session(sock, params["key"], params["ssid"], form, has_stamps=has_stamps)
         # One that never sleeps would be stopped by the kernel for 50 ms of every second.
         sharpen_this_thread(real_time=params["interval_ns"] >= _LEAST_REAL_TIME_NS)
         channel.emit("ready", has_stamps=has_stamps)
@@ -235,7 +241,7 @@ class _Sender:
         self._params = params
         self._channel = channel
         self._departures: Departures[int] = Departures(session.sock, has_stamps=session.has_stamps)
-        self._form = TimeFormat[params["format"].upper()]
+        self._form = session.form
         self._clock = clock_estimate()
         self._error_field = encode_error(self._clock._replace(time_format=self._form))
         extension_bytes = max(params["size"] - session.base_bytes, 0)

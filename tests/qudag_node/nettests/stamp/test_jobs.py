@@ -478,6 +478,30 @@ def test_a_busy_address_keeps_its_count_while_thousands_of_others_come() -> None
         assert not take(1)
 
 
+@pytest.mark.parametrize("key", [KEY, None], ids=["authenticated", "unauthenticated"])
+async def test_requests_thrown_back_are_no_answers(workers: Workers, key: bytes | None) -> None:
+    """They carry the session's digest, and would answer packet 0."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(PATIENCE_S)
+
+        def throw_back() -> None:
+            for _ in range(20):
+                data, source = sock.recvfrom(2000)
+                sock.sendto(data, source)
+
+        thread = threading.Thread(target=throw_back, daemon=True)
+        thread.start()
+        sender = await start_sender(
+            workers, sock.getsockname()[1], key=key, count=20, timeout_ns=1_000_000_000
+        )
+        await sender.wait_for("sent", PATIENCE_S)
+        thread.join()
+        found = await finish(sender, None)
+    assert (found["sent"], found["received"], found["late"], found["duplicates"]) == (20, 0, 0, 0)
+    assert found["counts"]["malformed"] == found["counts"]["packets_in"] > 0
+
+
 async def test_an_unauthenticated_sender_measures_a_stranger_that_speaks_only_the_rfc(
     workers: Workers,
 ) -> None:
