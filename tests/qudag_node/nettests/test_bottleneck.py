@@ -161,3 +161,74 @@ def test_a_rate_that_has_not_come_to_rest_is_the_link_s_only_where_a_queue_is() 
     lossy = replace(empty, resent_ratio=0.02, cwnd_bytes=20_000, delivery_bits_per_s=760e6)
     assert verdict(lossy, steady=False) is Limit.LOSS
     assert verdict(lossy, steady=False, rising=True) is Limit.UNKNOWN
+
+
+#: Loss without a queue, and a window that is full.
+LOSSY = replace(QUEUED, rtt_us=210, resent_ratio=0.02, cwnd_bytes=20_000, delivery_bits_per_s=760e6)
+WINDOW_BITS_PER_S = 20_000 * 8e6 / 210
+
+
+@pytest.mark.parametrize(
+    ("case", "below", "above"),
+    [
+        # Each pair stands right beside one limit.
+        ({"cap": 100e6}, {"goodput": 96.9e6}, {"goodput": 97.1e6}),
+        (
+            {"cap": 100e6, "goodput": 93e6},
+            {"sending": replace(HERE, held_ratio=0.09)},
+            {"sending": replace(HERE, held_ratio=0.11)},
+        ),
+        (
+            {"cap": 100e6, "sending": replace(HERE, held_ratio=0.5)},
+            {"goodput": 89.9e6},
+            {"goodput": 90.1e6},
+        ),
+    ],
+)
+def test_from_where_on_the_cap_is_the_limit(
+    case: dict[str, Any], below: dict[str, Any], above: dict[str, Any]
+) -> None:
+    assert verdict(**case, **below) is Limit.PATH
+    assert verdict(**case, **above) is Limit.CAP
+
+
+@pytest.mark.parametrize(
+    ("sender", "below", "above", "limits"),
+    [
+        (QUEUED, {"rwnd_limited_ratio": 0.24}, {"rwnd_limited_ratio": 0.26}, "path receiver_window"),
+        (QUEUED, {"sndbuf_limited_ratio": 0.24}, {"sndbuf_limited_ratio": 0.26}, "path send_buffer"),
+        (QUEUED, {"busy_ratio": 0.49}, {"busy_ratio": 0.51}, "unknown path"),
+        (LOSSY, {"resent_ratio": 0.0009}, {"resent_ratio": 0.0011}, "path loss"),
+        # A queue: half a millisecond, on a long path half of its delay.
+        (LOSSY, {"rtt_us": 690}, {"rtt_us": 710}, "loss path"),
+        (
+            LOSSY,
+            {"min_rtt_us": 10_000, "rtt_us": 14_900},
+            {"min_rtt_us": 10_000, "rtt_us": 15_100},
+            "loss path",
+        ),
+        (
+            LOSSY,
+            {"delivery_bits_per_s": WINDOW_BITS_PER_S / 1.31},
+            {"delivery_bits_per_s": WINDOW_BITS_PER_S / 1.29},
+            "path loss",
+        ),
+    ],
+)
+def test_from_where_on_tcp_tells_its_limit(
+    sender: Sender, below: dict[str, Any], above: dict[str, Any], limits: str
+) -> None:
+    assert [verdict(replace(sender, **change)) for change in (below, above)] == limits.split()
+
+
+def test_from_where_on_a_process_is_the_limit() -> None:
+    assert verdict(sending=replace(HERE, pressed_ratio=0.84)) is Limit.PATH
+    assert verdict(sending=replace(HERE, pressed_ratio=0.86)) is Limit.LOCAL_CPU
+    busy = replace(THERE, pressed_ratio=0.95)
+    assert verdict(replace(QUEUED, rwnd_limited_ratio=0.09), receiving=busy) is Limit.PATH
+    assert verdict(replace(QUEUED, rwnd_limited_ratio=0.11), receiving=busy) is Limit.REMOTE_CPU
+
+
+def test_from_where_on_udp_has_lost_to_the_path() -> None:
+    assert verdict(None, lost=0.0009) is Limit.UNKNOWN
+    assert verdict(None, lost=0.0011) is Limit.PATH
