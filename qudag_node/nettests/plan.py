@@ -16,13 +16,13 @@ from qudag_node.nettests.requests import (
     StressOptions,
     TracerouteOptions,
 )
-from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES
+from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES, UDP_AND_IP_BYTES
 from qudag_node.nettests.stamp.tlvs import EXTENSION_BYTES
 
 __all__ = ["Plan", "limit_s", "plan_map", "plan_of"]
 
-# IPv4 and UDP headers; an authenticated STAMP packet with the extensions that every one of ours has.
-_HEADERS_BYTES, _LEAST_PACKET_BYTES = 28, AUTHENTICATED_BYTES + EXTENSION_BYTES
+# An authenticated STAMP packet with the extensions that every one of ours has.
+_LEAST_PACKET_BYTES = AUTHENTICATED_BYTES + EXTENSION_BYTES
 # A signed envelope round a body that goes through relays, and the frame round it.
 _ENVELOPE_BYTES = 180
 _TRACE_BYTES = 154
@@ -91,7 +91,7 @@ def plan_of(options: Options, *, hops: int, peers: int) -> Plan:
         case LatencyOptions():
             packets = max(1, round(options.duration_s / options.interval_s))
             line = f"{packets} packets in {options.duration_s:g} s"
-            size = _LEAST_PACKET_BYTES + _HEADERS_BYTES
+            size = _LEAST_PACKET_BYTES + UDP_AND_IP_BYTES
             return _paced(line, options.duration_s, packets, size, options.timeout_s)
         case RoutingOptions():
             line = f"{options.count} rounds of traces to {peers} peers"
@@ -127,7 +127,7 @@ def limit_s(options: Options) -> float:
 
 def _packet_bytes(options: PingOptions, hops: int) -> int:
     if options.via == "udp" or (options.via == "auto" and hops == 1):
-        return max(options.size_bytes, _LEAST_PACKET_BYTES) + _HEADERS_BYTES
+        return max(options.size_bytes, _LEAST_PACKET_BYTES) + UDP_AND_IP_BYTES
     return options.size_bytes + (0 if options.via == "link" else _ENVELOPE_BYTES)
 
 

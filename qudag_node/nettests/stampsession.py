@@ -26,7 +26,7 @@ from qudag_node.nettests.context import Context
 from qudag_node.nettests.params import Params
 from qudag_node.nettests.ping_statistics import Silence
 from qudag_node.nettests.responder import SESSION_BYTES
-from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES
+from qudag_node.nettests.stamp.packets import AUTHENTICATED_BYTES, UDP_AND_IP_BYTES
 from qudag_node.nettests.stamp.tlvs import EXTENSION_BYTES
 from qudag_node.nettests.workers import Worker, WorkerError
 from qudag_node.overlay.testport import LinkFacts
@@ -46,7 +46,6 @@ _log = logging.getLogger(__name__)
 
 #: An authenticated packet with the extensions that every one of ours has.
 SMALLEST_BYTES = AUTHENTICATED_BYTES + EXTENSION_BYTES
-_UDP_AND_IP_BYTES = 28
 _OPEN_TIMEOUT_S = 20.0
 _KEYS_TIMEOUT_S = 5.0
 _KEYS_POLL_S = 0.02
@@ -137,7 +136,7 @@ async def open_stamp(context: Context, peer: PeerId, plan: StampPlan) -> StampSe
         "session": identity,
         "duration_s": plan.length_s + plan.timeout_s,
         "packets_per_s": rate_per_s,
-        "rate_bits_per_s": rate_per_s * (plan.packet_bytes + _UDP_AND_IP_BYTES) * 8,
+        "rate_bits_per_s": rate_per_s * (plan.packet_bytes + UDP_AND_IP_BYTES) * 8,
     }
     told: Params | None = None
     worker: Worker | None = None

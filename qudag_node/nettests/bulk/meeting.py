@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qudag_node.nettests.bulk.proofs import HELLO_BYTES, answer, hello, read_answer, read_hello
-from qudag_node.nettests.bulk.sockets import bind, family_of, mark, use_congestion_control
+from qudag_node.nettests.bulk.sockets import bind, mark, use_congestion_control
+from qudag_node.nettests.stamp.sockets import family_of
 from qudag_node.nettests.worker.channel import Channel
 from qudag_node.nettests.worker.jobs import JobError
 

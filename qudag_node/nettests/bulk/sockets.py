@@ -12,16 +12,10 @@ from typing import Any
 
 from qudag_node.nettests.worker.jobs import JobError
 
-__all__ = ["bind", "close_at_once", "family_of", "mark", "use_congestion_control", "wait_at_most"]
+__all__ = ["bind", "close_at_once", "mark", "use_congestion_control", "wait_at_most"]
 
-#: The interface's address, so that only who comes that way reaches the test.
 _TIMEVAL = struct.Struct("@ll")
 _AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
-
-
-def family_of(host: str) -> int:
-    """Return the address family of a numeric address."""
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def bind(sock: socket.socket, host: str, ports: list[int] | None) -> int:

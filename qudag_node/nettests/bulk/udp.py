@@ -44,8 +44,9 @@ from qudag_node.nettests.bulk.proofs import (
     read_hello,
 )
 from qudag_node.nettests.bulk.samples import MAX_PACKED_BYTES, Samples, sample_period_s
-from qudag_node.nettests.bulk.sockets import bind, family_of, mark, wait_at_most
+from qudag_node.nettests.bulk.sockets import bind, mark, wait_at_most
 from qudag_node.nettests.pacing import SPIN_NS, sharpen_this_thread, wait_until
+from qudag_node.nettests.stamp.sockets import family_of
 from qudag_node.nettests.worker.channel import Channel
 from qudag_node.nettests.worker.jobs import JobError
 

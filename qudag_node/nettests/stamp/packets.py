@@ -30,6 +30,7 @@ __all__ = [
     "BASE_BYTES",
     "SHORTEST_REPLY_BYTES",
     "SHORTEST_REQUEST_BYTES",
+    "UDP_AND_IP_BYTES",
     "Reply",
     "Request",
     "pack_reply",
@@ -40,6 +41,8 @@ __all__ = [
 
 BASE_BYTES = 44
 AUTHENTICATED_BYTES = 112
+#: The headers below a packet, of IPv4: a rate that is agreed on counts them.
+UDP_AND_IP_BYTES = 28
 #: TWAMP's: sequence number, timestamp and error estimate.
 SHORTEST_REQUEST_BYTES = 14
 #: TWAMP's: to the sender's TTL.

@@ -20,7 +20,7 @@ from qudag_node.host.timestamps import (
 from qudag_node.nettests.pacing import sharpen_this_thread
 from qudag_node.nettests.stamp.clock import clock_estimate
 from qudag_node.nettests.stamp.departures import Departures
-from qudag_node.nettests.stamp.packets import BASE_BYTES, Request
+from qudag_node.nettests.stamp.packets import BASE_BYTES, UDP_AND_IP_BYTES, Request
 from qudag_node.nettests.stamp.reflector import (
     Reflection,
     Session,
@@ -40,7 +40,6 @@ _POLL_S = 0.05
 #: Told to stop, it takes what has arrived before, but not for longer.
 _DRAIN_S = 2.0
 _MAX_DATAGRAM_BYTES = 65_535
-_UDP_AND_IP_BYTES = 28
 _CLOCK_INTERVAL_S = 1.0
 _REPORT_INTERVAL_S = 1.0
 _NEWEST_DEPARTURES = 64
@@ -213,7 +212,7 @@ def reflect(params: dict[str, Any], channel: Channel) -> dict[str, Any]:
             elif arrival.source[0] != params["peer"] or source not in {None, arrival.source}:
                 counts["foreign"] += 1
             elif not packets.take(now_mono_s := time.monotonic()) or not octets.take(
-                len(arrival.data) + _UDP_AND_IP_BYTES, now_mono_s
+                len(arrival.data) + UDP_AND_IP_BYTES, now_mono_s
             ):
                 counts["limited"] += 1
             else:

@@ -19,7 +19,7 @@ from qudag_node.host.timestamps import (
     take_transmit_stamps,
     wait_for_stamps,
 )
-from tests.needs import has_ipv6
+from tests.needs import has_ipv6, need
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernel time stamps are Linux's")
 
@@ -30,8 +30,7 @@ PATIENCE_S = 30.0
 @pytest.fixture(params=HOSTS, ids=["ipv4", "ipv6"])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
     family, host = request.param
-    if family is socket.AF_INET6 and not has_ipv6():
-        pytest.skip("no IPv6 here")
+    need(family is socket.AF_INET or has_ipv6(), "IPv6")
     with socket.socket(family, socket.SOCK_DGRAM) as near, socket.socket(family, socket.SOCK_DGRAM) as far:
         far.bind((host, 0))
         near.bind((host, 0))

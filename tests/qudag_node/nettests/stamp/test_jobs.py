@@ -33,7 +33,7 @@ from qudag_node.nettests.stamp.reflect_job import Limits
 from qudag_node.nettests.stamp.timestamps import TimeFormat, encode_time
 from qudag_node.nettests.stamp.tlvs import make_extensions, sign_extensions
 from qudag_node.nettests.workers import Worker, WorkerError, Workers
-from tests.needs import has_ipv6
+from tests.needs import has_ipv6, need
 
 PATIENCE_S = 60.0
 KEY = bytes(range(32))
@@ -96,8 +96,7 @@ async def stopped(reflector: Worker) -> dict[str, Any]:
 async def test_sender_and_reflector_measure_a_session(
     workers: Workers, host: str, near: str, far: str
 ) -> None:
-    if host == "::1" and not has_ipv6():
-        pytest.skip("no IPv6 here")
+    need(host != "::1" or has_ipv6(), "IPv6")
     reflector, port = await start(
         workers, "stamp.reflect", key=KEY, packets_per_s=5000, format=far, host=host
     )
